@@ -1,0 +1,1 @@
+"""Tunefleet serves fleets of fine-tuned models on Kubernetes."""

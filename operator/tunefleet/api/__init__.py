@@ -1,0 +1,1 @@
+"""What users write and read: the three kinds, their conditions and reasons, source URIs and names."""

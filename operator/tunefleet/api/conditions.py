@@ -1,0 +1,148 @@
+"""Conditions and reasons: part of the API, shared by statuses, Events, docs and tests.
+
+The rule that kstatus, Helm's --wait and Argo CD all read alike: Ready is Unknown while working, False only when
+broken, Stalled is True (and only then present) for what retrying cannot mend.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from .schema import Schema
+
+Status = Literal["True", "False", "Unknown"]
+
+
+class ConditionType(StrEnum):
+    """Condition types of the three kinds."""
+
+    READY = "Ready"
+    """The summary: the object does what its spec says."""
+    RECONCILING = "Reconciling"
+    """Present and True while work goes on."""
+    STALLED = "Stalled"
+    """Present and True when only a change of the spec, or of something named in the message, can help."""
+
+
+class Reason(StrEnum):
+    """Why a condition stands as it does. CamelCase, stable, one meaning each."""
+
+    # Ready=True
+    SERVING = "Serving"
+    """What the spec asks for is loaded, verified and routed."""
+    ACCEPTED = "Accepted"
+    """Every version was read and found good (BaseModel; LoRAAdapter that no endpoint carries yet uses NoEndpoint)."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """The endpoint has no replicas because it was told so."""
+
+    # Ready=Unknown, Reconciling=True
+    INSPECTING = "Inspecting"
+    """A version's files are being read: digest, size, architecture or rank."""
+    WAITING_FOR_BASE = "WaitingForBase"
+    """The base model, or the version of it that is referred to, has not been accepted yet."""
+    NO_ENDPOINT = "NoEndpoint"
+    """No InferenceEndpoint of the base selects this adapter; nothing is broken, nothing serves it."""
+    LOADING = "Loading"
+    """Engines are fetching or loading the version."""
+    PROGRESSING = "Progressing"
+    """Pods of the wanted revision are starting."""
+
+    # Ready=False or Unknown, lifted from children
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """A container image cannot be pulled."""
+    CRASH_LOOP = "CrashLoop"
+    """A container of the pod keeps failing; the message has its last words."""
+    OUT_OF_MEMORY = "OutOfMemory"
+    """A container was killed for memory."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node fits: GPUs, products, taints, regions or volumes. The message is the scheduler's."""
+    FETCH_FAILED = "FetchFailed"
+    """The base's weights could not be fetched into the pod."""
+    JOB_FAILED = "JobFailed"
+    """The inspection Job ended without a result."""
+
+    # refusals: Stalled=True
+    BASE_NOT_FOUND = "BaseNotFound"
+    """The BaseModel that is named does not exist in this namespace."""
+    BASE_VERSION_NOT_FOUND = "BaseVersionNotFound"
+    """The BaseModel exists and has no such version."""
+    BASE_VERSION_NOT_SERVED = "BaseVersionNotServed"
+    """The adapter's version is pinned to a base version that no endpoint serves now."""
+    BASE_REFUSED = "BaseRefused"
+    """The base version that is named was inspected and refused."""
+    NAME_CONFLICT = "NameConflict"
+    """An older object already has this served name."""
+    SOURCE_NOT_FOUND = "SourceNotFound"
+    """Nothing is at the URI."""
+    SOURCE_UNREADABLE = "SourceUnreadable"
+    """The source answered with an error, or its files cannot be parsed."""
+    ACCESS_DENIED = "AccessDenied"
+    """The source refused the credentials, or there were none."""
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    """The Secret named by secretRef does not exist, or lacks the key."""
+    UNSUPPORTED_SOURCE = "UnsupportedSource"
+    """The URI's scheme is not one that this version can read."""
+    DIGEST_MISMATCH = "DigestMismatch"
+    """The bytes are not those that the digest names."""
+    VERSION_REUSED = "VersionReused"
+    """The version number was used before for other bytes."""
+    CONFIG_INVALID = "ConfigInvalid"
+    """config.json or adapter_config.json is missing, unreadable or incomplete."""
+    WEIGHTS_INVALID = "WeightsInvalid"
+    """A safetensors file is missing, truncated, overlapping, or not safetensors at all."""
+    ARCHITECTURE_UNSUPPORTED = "ArchitectureUnsupported"
+    """The engine cannot serve this architecture."""
+    WRONG_BASE = "WrongBase"
+    """The adapter was made for another base: its tensors do not fit this one."""
+    RANK_MISMATCH = "RankMismatch"
+    """The configured rank is not the rank of the tensors."""
+    RANK_TOO_HIGH = "RankTooHigh"
+    """The rank is above what the endpoint, or the engine, can hold."""
+    MODULE_UNSUPPORTED = "ModuleUnsupported"
+    """A target module does not exist in the base, or the engine cannot adapt it."""
+    FEATURE_UNSUPPORTED = "FeatureUnsupported"
+    """DoRA, bias or modules_to_save: the engine refuses them."""
+    NOT_FINITE = "NotFinite"
+    """A tensor holds NaN or infinity; it would spoil its neighbours' answers too."""
+    NO_FREE_SLOT = "NoFreeSlot"
+    """Every adapter slot of the endpoint is taken."""
+    LOAD_FAILED = "LoadFailed"
+    """The engine refused the adapter; the message is the engine's."""
+
+
+class Condition(Schema):
+    """One condition, as metav1.Condition."""
+
+    type: ConditionType
+    status: Status
+    reason: Reason
+    """CamelCase reason, stable."""
+    message: str
+    """One sentence for people: what is so, and what to do about it."""
+    last_transition_time: str
+    """RFC 3339, when status last changed."""
+    observed_generation: int
+    """The generation of the spec that this was computed from."""
+
+
+def set_condition(
+    existing: tuple[Condition, ...],
+    type_: ConditionType,
+    status: Status,
+    reason: Reason,
+    message: str,
+    *,
+    generation: int,
+    now: str,
+) -> tuple[Condition, ...]:
+    """The conditions with this one set; its transition time moves only when its status does."""
+    former = next((c for c in existing if c.type == type_), None)
+    since = former.last_transition_time if former and former.status == status else now
+    condition = Condition(
+        type=type_,
+        status=status,
+        reason=reason,
+        message=message,
+        last_transition_time=since,
+        observed_generation=generation,
+    )
+    return (*(c for c in existing if c.type != type_), condition)
