@@ -1,0 +1,103 @@
+# Every command of the project; `make` alone lists them. Continuous integration calls the same targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CLUSTER := $(BIN)/python -m dev.cluster
+IMAGES := $(BIN)/python -m dev.images
+export PYTHONPATH :=
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/installed: pyproject.toml requirements/dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the development environment into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+##@ Use it
+.PHONY: demo
+demo: up ## From three objects to answers from real vLLM, and back by one patch
+	$(BIN)/python -m dev.demo
+
+.PHONY: up
+up: $(VENV)/installed ## Bring up the local cluster with Tunefleet's images in it
+	$(CLUSTER) up --install
+	$(IMAGES) load
+
+.PHONY: down
+down: $(VENV)/installed ## Take the local cluster down; images and builds stay cached
+	$(CLUSTER) down
+
+.PHONY: status
+status: $(VENV)/installed ## Say what of the local cluster runs
+	$(CLUSTER) status
+
+##@ Check it
+.PHONY: test
+test: verify unit integration demo ## Everything: static checks, unit tests, real API server, real vLLM, the demo
+
+.PHONY: unit
+unit: $(VENV)/installed ## Fast tests, no cluster
+	$(BIN)/pytest -q -m "not apiserver and not cluster and not e2e"
+
+.PHONY: integration
+integration: up ## Tests against the real API server, a real kubelet and real vLLM
+	TUNEFLEET_TEST_CLUSTER=1 $(BIN)/pytest -q -m "apiserver or cluster or e2e"
+
+.PHONY: verify
+verify: lint types layers generated ## Static checks: style, types, layers, generated files
+
+.PHONY: lint
+lint: $(VENV)/installed ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(VENV)/installed ## mypy --strict, tests included
+	$(BIN)/mypy
+
+.PHONY: layers
+layers: $(VENV)/installed ## Imports point one way
+	$(BIN)/lint-imports
+
+.PHONY: generated
+generated: $(VENV)/installed ## Committed generated files are what the code generates
+	@tmp=$$(mktemp -d); trap 'rm -rf $$tmp' EXIT; \
+	$(MAKE) generate OUT=$$tmp >/dev/null; \
+	cd $$tmp && find . -type f -print0 | while IFS= read -r -d '' file; do \
+	  diff -u "$(CURDIR)/$$file" "$$file" || { echo "$$file is stale: run 'make generate' and commit"; exit 1; }; \
+	done
+
+##@ Change it
+.PHONY: generate
+OUT ?= .
+generate: $(VENV)/installed ## Write crds/, the chart's copies and the generated reference
+	$(BIN)/python -m tunefleet.api.crdgen $(OUT)/crds
+	$(BIN)/python -m tunefleet.api.crdgen $(OUT)/charts/tunefleet/crds
+	$(BIN)/python -m tunefleet.api.reference $(OUT)/docs/reference
+
+.PHONY: format
+format: $(VENV)/installed ## Let ruff rewrite what it can
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+.PHONY: lock
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--universal --python-version 3.11 --custom-compile-command "make lock"
+lock: $(VENV)/installed ## Resolve requirements/ anew from pyproject.toml
+	$(LOCK) --extra dev -o requirements/dev.txt
+	for extra in operator gateway agent; do $(LOCK) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt; done
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout (not the cache outside it)
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
