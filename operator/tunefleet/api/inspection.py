@@ -1,0 +1,71 @@
+"""What was read out of the files of one version: the answer of an inspection, by an agent or by a Job.
+
+An answer is complete in itself: a refusal is an answer with `reason` set, not an error. The JSON of an adapter's
+answer fits in a pod's termination message (4096 bytes).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .base_model import Architecture
+from .common import MAX_MESSAGE
+from .conditions import Reason
+from .schema import Schema
+
+MAX_RESULT_BYTES = 4096
+"""Size of a termination message: https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
+
+InspectedKind = Literal["adapter", "base"]
+
+
+class AdapterFacts(Schema):
+    """What adapter_config.json and the tensors of a LoRA adapter say; enough to judge it against a base."""
+
+    rank: int
+    """The highest rank that its tensors have; 0 when it has no LoRA tensor."""
+    ranks: tuple[int, ...] = ()
+    """Every rank that its tensors have, rising."""
+    configured_rank: int
+    """`r` of adapter_config.json."""
+    configured_ranks: tuple[int, ...] = ()
+    """`r` and the values of rank_pattern, rising."""
+    target_modules: tuple[str, ...] = ()
+    """target_modules of adapter_config.json; a pattern or "all-linear" is one element."""
+    modules: dict[str, tuple[int, int]] = {}
+    """Modules that the tensors adapt, by the last part of their name: (inputs, outputs)."""
+    mixed_modules: tuple[str, ...] = ()
+    """Modules whose tensors do not have the same inputs and outputs in every layer."""
+    layers: int
+    """The highest layer index of its tensors plus one."""
+    base_model_name: str | None = None
+    """base_model_name_or_path of adapter_config.json: what the author's disk called the base; a hint, not a check."""
+    features: tuple[str, ...] = ()
+    """Features beyond plain LoRA that it uses: dora, bias, modules_to_save:NAME, …"""
+    non_finite: tuple[str, ...] = ()
+    """Names of tensors that hold NaN or infinity, at most five."""
+    unexpected_tensors: tuple[str, ...] = ()
+    """Names of tensors that are not of LoRA's two kinds or lack their other half, at most five."""
+    tensors: int
+    """Number of tensors."""
+
+
+class InspectionResult(Schema):
+    """What is at a URI. `reason` set: it cannot be served, and `message` says what to do."""
+
+    kind: InspectedKind
+    """What it was read as."""
+    resolved_uri: str | None = None
+    """The URI with branch or tag resolved to a commit."""
+    digest: str | None = None
+    """sha256 over the files."""
+    size_bytes: int | None = None
+    """Bytes of all files that count."""
+    adapter: AdapterFacts | None = None
+    """Set for adapters that could be read."""
+    architecture: Architecture | None = None
+    """Set for bases that could be read."""
+    reason: Reason | None = None
+    """Why it cannot be read; absent when it could."""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
+    """One sentence for people."""
