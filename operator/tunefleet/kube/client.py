@@ -1,0 +1,223 @@
+"""Requests to the API server: credentials and transport of `kubernetes.aio`, objects as plain dictionaries.
+
+Why not its dynamic client: that one lists every group and version of the cluster before its first request, and
+wraps each object. Why not its generated APIs: they know no custom kinds and turn objects into models, which costs
+more than the request itself. Both end in the two calls used here (`param_serialize`, `call_api`).
+"""
+
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+from kubernetes.aio import client as kubernetes_client
+from kubernetes.aio import config as kubernetes_config
+
+from .resources import Resource
+
+Json = dict[str, Any]
+
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+"""Of one answer. A watch has its own."""
+PAGE = 500
+"""Objects a page of a list: what client-go asks for."""
+
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+APPLY = "application/apply-patch+yaml"
+MERGE_PATCH = "application/merge-patch+json"
+JSON = "application/json"
+
+
+class ApiError(Exception):
+    """The API server answered with an error; `reason` is its metav1.Status reason, such as NotFound or Conflict."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @classmethod
+    def of(cls, status: int, body: bytes) -> Self:
+        """From an answer's body, which is a metav1.Status unless something in between answered."""
+        try:
+            told = json.loads(body)
+            return cls(status, told.get("reason") or "", told.get("message") or "")
+        except (ValueError, AttributeError):
+            return cls(status, "", body[:500].decode(errors="replace"))
+
+
+class Listing(NamedTuple):
+    """Every object of a collection, as of one resourceVersion."""
+
+    items: list[Json]
+    resource_version: str
+
+
+class Client:
+    """One connection pool to one API server. Use as an async context manager, or `aclose` it.
+
+    Every call raises ApiError for an answer that is not 2xx, and aiohttp.ClientError or TimeoutError when there is
+    no answer. Nothing is retried here: callers are level-triggered and know better when.
+    """
+
+    def __init__(self, configuration: Any) -> None:
+        self._api: Any = kubernetes_client.ApiClient(configuration)  # type: ignore[no-untyped-call,unused-ignore]
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None) -> Self:
+        """With this kubeconfig, else KUBECONFIG, else the pod's service account, else ~/.kube/config.
+
+        Raises kubernetes' ConfigException with a sentence that says what is missing.
+        """
+        configuration = type.__call__(kubernetes_client.Configuration)
+        path = kubeconfig or os.environ.get("KUBECONFIG")
+        if path is None and _in_cluster():
+            kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call,unused-ignore]
+        else:
+            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call,unused-ignore]
+                config_file=path, client_configuration=configuration, persist_config=False
+            )
+        return cls(configuration)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection, watches included."""
+        await self._api.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str, subresource: str | None = None) -> Json:
+        """One object. ApiError 404 when it does not exist."""
+        return await self._json("GET", resource.path(namespace, name, subresource))
+
+    async def list(self, resource: Resource, namespace: str | None = None, label_selector: str = "") -> Listing:
+        """Every object, read in pages; items carry no apiVersion and kind, as the API server sends them."""
+        items: list[Json] = []
+        query = {"limit": str(PAGE)} | ({"labelSelector": label_selector} if label_selector else {})
+        while True:
+            page = await self._json("GET", resource.path(namespace), query=query)
+            items += page.get("items") or ()
+            meta = page["metadata"]
+            if not meta.get("continue"):
+                return Listing(items, meta["resourceVersion"])
+            query = query | {"continue": meta["continue"]}
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Json:
+        """A new object. ApiError 409 AlreadyExists when there is one."""
+        return await self._json("POST", resource.path(namespace), body=body)
+
+    async def replace(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        subresource: str | None = None,
+    ) -> Json:
+        """The whole object. With a resourceVersion in it, ApiError 409 Conflict when another write came first."""
+        return await self._json("PUT", resource.path(namespace, name, subresource), body=body)
+
+    async def apply(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        field_manager: str,
+        subresource: str | None = None,
+        force: bool = True,
+    ) -> Json:
+        """Server-side apply of the fields in `body`; fields that this manager applied before and left out go."""
+        query = {"fieldManager": field_manager, "force": str(force).lower()}
+        path = resource.path(namespace, name, subresource)
+        return await self._json("PATCH", path, query=query, body=body, content_type=APPLY)
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        field_manager: str,
+        subresource: str | None = None,
+    ) -> Json:
+        """RFC 7386: null takes a field away, lists are replaced."""
+        path = resource.path(namespace, name, subresource)
+        query = {"fieldManager": field_manager}
+        return await self._json("PATCH", path, query=query, body=body, content_type=MERGE_PATCH)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
+    ) -> Json:
+        """Delete; with a uid only that very object (ApiError 409 when the name is another's by now)."""
+        options: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        return await self._json("DELETE", resource.path(namespace, name), body=options)
+
+    async def lines(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of a streamed answer, as they come. For watches and logs."""
+        answer = await self._call("GET", path, query=query, timeout=timeout)
+        try:
+            async for line in answer.content:
+                yield line
+        finally:
+            answer.close()
+
+    async def _json(self, method: str, path: str, **kwargs: Any) -> Json:
+        answer = await self._call(method, path, **kwargs)
+        async with answer:
+            body: Json = json.loads(await answer.read())
+            return body
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
+    ) -> aiohttp.ClientResponse:
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": accept, "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer: aiohttp.ClientResponse = (await self._api.call_api(*request, _request_timeout=timeout)).response
+        if 200 <= answer.status <= 299:
+            return answer
+        async with answer:
+            raise ApiError.of(answer.status, await answer.read())
+
+
+def _in_cluster() -> bool:
+    return SERVICE_ACCOUNT_TOKEN.exists()
