@@ -28,14 +28,16 @@ class AdapterFacts(Schema):
     """Every rank that its tensors have, rising."""
     configured_rank: int
     """`r` of adapter_config.json."""
-    configured_ranks: tuple[int, ...] = ()
-    """`r` and the values of rank_pattern, rising."""
     target_modules: tuple[str, ...] = ()
     """target_modules of adapter_config.json; a pattern or "all-linear" is one element."""
-    modules: dict[str, tuple[int, int]] = {}
-    """Modules that the tensors adapt, by the last part of their name: (inputs, outputs)."""
+    unmatched_targets: tuple[str, ...] = ()
+    """Elements of a target_modules list that no tensor adapts, at most five."""
+    modules: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    """Modules that the tensors adapt, by path with `*` for every index (see Architecture.modules): (inputs, outputs)."""
     mixed_modules: tuple[str, ...] = ()
-    """Modules whose tensors do not have the same inputs and outputs in every layer."""
+    """Modules whose tensors do not have the same inputs and outputs in every layer, at most five."""
+    rank_mismatches: tuple[str, ...] = ()
+    """Modules whose tensors do not have the rank that r and rank_pattern give them, at most five."""
     layers: int
     """The highest layer index of its tensors plus one."""
     base_model_name: str | None = None
