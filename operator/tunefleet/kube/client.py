@@ -30,6 +30,8 @@ SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/toke
 APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
 JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""As `accept`: the answer has metadata and nothing else; of a Secret, no data travels."""
 
 
 class ApiError(Exception):
@@ -96,9 +98,11 @@ class Client:
         """Close every connection, watches included."""
         await self._api.close()
 
-    async def get(self, resource: Resource, namespace: str | None, name: str, subresource: str | None = None) -> Json:
-        """One object. ApiError 404 when it does not exist."""
-        return await self._json("GET", resource.path(namespace, name, subresource))
+    async def get(
+        self, resource: Resource, namespace: str | None, name: str, subresource: str | None = None, accept: str = JSON
+    ) -> Json:
+        """One object. ApiError 404 when it does not exist. `accept`: see METADATA_ONLY."""
+        return await self._json("GET", resource.path(namespace, name, subresource), accept=accept)
 
     async def list(self, resource: Resource, namespace: str | None = None, label_selector: str = "") -> Listing:
         """Every object, read in pages; items carry no apiVersion and kind, as the API server sends them."""
