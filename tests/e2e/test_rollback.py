@@ -1,0 +1,88 @@
+"""Versions go up and down by one patch, under load, without a failed, wrong or broken answer."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from dev.demo.load import Answer, Load, Question
+from dev.demo.verdict import Verdict, came_late, judge
+
+from .fleet import Fleet
+
+pytestmark = pytest.mark.e2e
+
+RATE = 20.0
+
+
+def _version(name: str) -> Callable[[Answer], bool]:
+    return lambda answer: answer.version == name
+
+
+async def _first_since(load: Load, version: str) -> Answer:
+    """The first answer of a version to a request that starts from now on."""
+    now = load.clock()
+    return await asyncio.wait_for(load.first(lambda a: a.version == version and a.started > now), 120)
+
+
+def _assert_clean(load: Load, fleet: Fleet, least: int) -> None:
+    verdict = judge(load.answers, fleet.expected)
+    bad = [a for a in load.answers if a.error or not a.finished][:3]
+    assert verdict == Verdict(verdict.requests, failed=0, wrong=0, broken_streams=0), bad
+    assert verdict.requests >= least
+
+
+async def test_an_adapter_goes_up_and_back_under_load(serving: Fleet) -> None:
+    load = serving.load()
+    short = [Question(m, serving.short) for m in ("german", "german", "formal", "pirate")]
+    long = [Question(m, serving.long, 512) for m in ("german", "german", "formal", "pirate")]
+    async with load.running(short, RATE, long):
+        await _first_since(load, "german@v1")
+        await asyncio.to_thread(serving.patch, "loraadapter/german", {"activeVersion": 2})
+        await _first_since(load, "german@v2")
+        await asyncio.to_thread(serving.patch, "loraadapter/german", {"activeVersion": 1})
+        back = await _first_since(load, "german@v1")
+        await _first_since(load, "pirate@v1")
+    _assert_clean(load, serving, least=20)
+    assert came_late(load.answers, "german@v1", back.ended) == []
+    history = serving.get("loraadapter/german")["status"]["history"]
+    assert [(h.get("from"), h["to"]) for h in history[-2:]] == [(1, 2), (2, 1)]
+
+
+async def test_two_promotions_at_once_end_at_the_last(serving: Fleet) -> None:
+    serving.patch("loraadapter/german", {"activeVersion": 2})
+    serving.patch("loraadapter/german", {"activeVersion": 1})
+    await asyncio.to_thread(serving.wait, "loraadapter/german", "jsonpath={.status.servingVersion}=1")
+    await asyncio.to_thread(serving.wait, "loraadapter/german", "condition=Ready")
+    answer = await serving.load().ask(Question("german", serving.short))
+    assert answer.version == "german@v1"
+
+
+async def test_an_endpoint_s_base_goes_up_and_back(serving: Fleet) -> None:
+    """The old revision answers until the new one is ready, and is still there for the way back."""
+    load = serving.load()
+    selector = "tunefleet.io/base-model-version=1"
+    before = {pod["metadata"]["uid"] for pod in serving.items("pods", selector)}
+    async with load.running([Question("tiny-chat", serving.short)], 5):
+        await _first_since(load, "tiny-chat@v1")
+        await asyncio.to_thread(serving.patch, "inferenceendpoint/tiny-chat", {"model": {"version": 2}})
+        await _first_since(load, "tiny-chat@v2")
+        await asyncio.to_thread(serving.patch, "inferenceendpoint/tiny-chat", {"model": {"version": 1}})
+        await _first_since(load, "tiny-chat@v1")
+    _assert_clean(load, serving, least=10)
+    assert {pod["metadata"]["uid"] for pod in serving.items("pods", selector)} == before
+    await asyncio.to_thread(serving.wait, "inferenceendpoint/tiny-chat", "condition=Ready")
+
+
+async def test_adapters_of_the_old_base_version_keep_answering_from_warm_pods(serving: Fleet) -> None:
+    """german is pinned to base version 1: while the endpoint serves version 2, pods of version 1 are still warm."""
+    serving.patch("inferenceendpoint/tiny-chat", {"model": {"version": 2}})
+    await asyncio.to_thread(
+        serving.wait, "inferenceendpoint/tiny-chat", "jsonpath={.status.revisions[?(@.state=='Serving')].baseModelVersion}=2"
+    )
+    answer = await serving.load().ask(Question("german", serving.short))
+    assert answer.version == "german@v1", answer.error
+    serving.patch("inferenceendpoint/tiny-chat", {"model": {"version": 1}})
+    await asyncio.to_thread(
+        serving.wait, "inferenceendpoint/tiny-chat", "jsonpath={.status.revisions[?(@.state=='Serving')].baseModelVersion}=1"
+    )
