@@ -50,7 +50,7 @@ class Architecture(Schema):
     """Quantization method of config.json, if any."""
     experts: int | None = None
     """Experts of a mixture, if any."""
-    modules: dict[str, tuple[int, int]] = {}
+    modules: dict[str, tuple[int, int]] = Field(default={})
     """Linear modules that adapters can target: name to (inputs, outputs), the same in every layer."""
 
 

@@ -91,8 +91,8 @@ class ObjectMeta(Schema):
     generation: int = 1
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[str, str] = Field(default={})
+    annotations: dict[str, str] = Field(default={})
 
     @classmethod
     def of(cls, obj: dict[str, Any]) -> "ObjectMeta":

@@ -26,7 +26,7 @@ class ConditionType(StrEnum):
 class Reason(StrEnum):
     """Why a condition stands as it does. CamelCase, stable, one meaning each."""
 
-    # Ready=True
+    # With Ready=True:
     SERVING = "Serving"
     """What the spec asks for is loaded, verified and routed."""
     ACCEPTED = "Accepted"
@@ -34,7 +34,7 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     """The endpoint has no replicas because it was told so."""
 
-    # Ready=Unknown, Reconciling=True
+    # With Ready=Unknown and Reconciling=True:
     INSPECTING = "Inspecting"
     """A version's files are being read: digest, size, architecture or rank."""
     WAITING_FOR_BASE = "WaitingForBase"
@@ -46,7 +46,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     """Pods of the wanted revision are starting."""
 
-    # Ready=False or Unknown, lifted from children
+    # Lifted from children, with Ready=False or Unknown:
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """A container image cannot be pulled."""
     CRASH_LOOP = "CrashLoop"
@@ -60,7 +60,7 @@ class Reason(StrEnum):
     JOB_FAILED = "JobFailed"
     """The inspection Job ended without a result."""
 
-    # refusals: Stalled=True
+    # Refusals, with Stalled=True:
     BASE_NOT_FOUND = "BaseNotFound"
     """The BaseModel that is named does not exist in this namespace."""
     BASE_VERSION_NOT_FOUND = "BaseVersionNotFound"

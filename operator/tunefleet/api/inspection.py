@@ -33,7 +33,7 @@ class AdapterFacts(Schema):
     unmatched_targets: tuple[str, ...] = ()
     """Elements of a target_modules list that no tensor adapts, at most five."""
     modules: dict[str, tuple[int, int]] = Field(default_factory=dict)
-    """Modules that the tensors adapt, by path with `*` for every index (see Architecture.modules): (inputs, outputs)."""
+    """Modules that the tensors adapt, by path with `*` for every index, as in Architecture: (inputs, outputs)."""
     mixed_modules: tuple[str, ...] = ()
     """Modules whose tensors do not have the same inputs and outputs in every layer, at most five."""
     rank_mismatches: tuple[str, ...] = ()
