@@ -37,9 +37,7 @@ def derive(key: bytes, purpose: str, namespace: str, endpoint: str) -> str:
     return hmac.new(key, message, "sha256").hexdigest()
 
 
-def endpoint_credentials(
-    operator_key: bytes, gateway_key: bytes, namespace: str, endpoint: str
-) -> EndpointCredentials:
+def endpoint_credentials(operator_key: bytes, gateway_key: bytes, namespace: str, endpoint: str) -> EndpointCredentials:
     """The three of one endpoint. The gateway can derive the first two, only the operator the third."""
     return EndpointCredentials(
         engine_key=derive(gateway_key, ENGINE_PURPOSE, namespace, endpoint),

@@ -9,11 +9,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..api.base_model import BaseModel
-from ..api.inference_endpoint import InferenceEndpoint
-from ..api.inspection import InspectionResult
-from ..api.lora_adapter import LoRAAdapter
-from ..engine.adapters_api import AdaptersReport
+from tunefleet.api.base_model import BaseModel
+from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.inspection import InspectionResult
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.engine.adapters_api import AdaptersReport
 
 Manifest = Mapping[str, Any]
 """A Kubernetes object as JSON."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..api.conditions import Reason
+from tunefleet.api.conditions import Reason
 
 
 @dataclass(frozen=True)

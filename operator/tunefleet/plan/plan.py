@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..api.conditions import Reason
-from ..engine.adapters_api import DesiredAdapter
+from tunefleet.api.conditions import Reason
+from tunefleet.engine.adapters_api import DesiredAdapter
+
 from .facts import InspectionRequest, Key, Manifest, ObjectRef
 
 EventType = Literal["Normal", "Warning"]

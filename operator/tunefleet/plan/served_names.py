@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..api.base_model import BaseModel
-from ..api.lora_adapter import LoRAAdapter
+from tunefleet.api.base_model import BaseModel
+from tunefleet.api.lora_adapter import LoRAAdapter
 
 Served = BaseModel | LoRAAdapter
 
