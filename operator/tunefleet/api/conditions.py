@@ -61,6 +61,8 @@ class Reason(StrEnum):
     """The inspection Job ended without a result."""
 
     # Refusals, with Stalled=True:
+    SPEC_INVALID = "SpecInvalid"
+    """A field of the spec cannot be carried out; the message names it."""
     BASE_NOT_FOUND = "BaseNotFound"
     """The BaseModel that is named does not exist in this namespace."""
     BASE_VERSION_NOT_FOUND = "BaseVersionNotFound"
