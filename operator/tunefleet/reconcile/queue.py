@@ -27,6 +27,11 @@ class ExpectedError(Exception):
     """Something failed that is worth a line in the log and another try, but no traceback."""
 
 
+def words(error: BaseException) -> str:
+    """What an error says; a time-out says nothing, so its name must do."""
+    return str(error) or type(error).__name__
+
+
 class QueueObserver(Protocol):
     """Is told what the queue does, for metrics."""
 
