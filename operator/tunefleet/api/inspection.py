@@ -46,6 +46,8 @@ class AdapterFacts(Schema):
     """Features beyond plain LoRA that it uses: dora, bias, modules_to_save:NAME, …"""
     non_finite: tuple[str, ...] = ()
     """Names of tensors that hold NaN or infinity, at most five."""
+    largest: float = 0.0
+    """The largest finite magnitude of its values, B multiplied by its scaling; it must fit the base's dtype."""
     unexpected_tensors: tuple[str, ...] = ()
     """Names of tensors that are not of LoRA's two kinds or lack their other half, at most five."""
     tensors: int
@@ -69,5 +71,7 @@ class InspectionResult(Schema):
     """Set for bases that could be read."""
     reason: Reason | None = None
     """Why it cannot be read; absent when it could."""
+    transient: bool = False
+    """With `reason`: another try may succeed without a change of the spec, so this is no refusal yet."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
     """One sentence for people."""

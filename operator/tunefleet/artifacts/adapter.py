@@ -1,0 +1,159 @@
+"""The facts of an adapter whose files are on the disk: configuration, tensors, and whether all of them are finite."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..api.conditions import Reason
+from ..api.inspection import AdapterFacts
+from .digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from .errors import ArtifactError
+from .finite import FLOAT_FORMATS, largest_magnitude
+from .header import LENGTH_BYTES, Tensor, header_length, parse_header
+from .peft import MAX_CONFIG_BYTES, PeftConfig, invalid, parse_peft_config
+from .tensor_names import LoraName, is_base_embedding, layer_index, module_pattern, parse_lora_name
+
+MAX_HEADER_BYTES = 32 * 2**20
+"""Of an adapter's safetensors header: 94 thousand tensors of a large mixture of experts take 14 MB."""
+MAX_NAMED = 5
+"""Names given as examples in the facts."""
+MAX_MODULES = 64
+"""Kinds of modules that an adapter may have; real ones have about 7."""
+
+
+@dataclass
+class _Module:
+    """The two halves of one adapted module, as they are found."""
+
+    a: Tensor | None = None
+    b: Tensor | None = None
+    embedding: bool = False
+
+
+@dataclass
+class _Found:
+    """What the tensors' names and headers say."""
+
+    modules: dict[str, _Module] = field(default_factory=dict)
+    unexpected: list[str] = field(default_factory=list)
+
+
+def read_adapter(directory: Path) -> AdapterFacts:
+    """Read an adapter's files. Raises ArtifactError when they are missing, unreadable or not what they claim to be."""
+    config = parse_peft_config(_read_config(directory / ADAPTER_CONFIG))
+    path = directory / ADAPTER_WEIGHTS
+    tensors = _header(path)
+    found = _sort_out(tensors)
+    magnitudes = {tensor.name: largest_magnitude(path, tensor) for tensor in tensors if tensor.dtype in FLOAT_FORMATS}
+    return _facts(config, tensors, found, magnitudes)
+
+
+def _read_config(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError as error:
+        raise invalid(f"{ADAPTER_CONFIG} is missing; the URI must name the directory that PEFT saved") from error
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise invalid(f"{ADAPTER_CONFIG} is larger than {MAX_CONFIG_BYTES} bytes; save the adapter again")
+    return raw
+
+
+def _header(path: Path) -> tuple[Tensor, ...]:
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            length = header_length(ADAPTER_WEIGHTS, size, stream.read(LENGTH_BYTES), MAX_HEADER_BYTES)
+            return parse_header(ADAPTER_WEIGHTS, size, stream.read(length))
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            Reason.WEIGHTS_INVALID, f"{ADAPTER_WEIGHTS} is missing; save the adapter with safe_serialization=True"
+        ) from error
+
+
+def _sort_out(tensors: Iterable[Tensor]) -> _Found:
+    found = _Found()
+    for tensor in tensors:
+        if is_base_embedding(tensor.name):
+            continue
+        name = parse_lora_name(tensor.name)
+        if name is None or tensor.dtype not in FLOAT_FORMATS or len(tensor.shape) != 2 or 0 in tensor.shape:
+            found.unexpected.append(tensor.name[:200])
+        else:
+            _place(found, name, tensor)
+    for path, module in found.modules.items():
+        if module.a is None or module.b is None:
+            found.unexpected.append(f"{path} (only half of a pair)"[:200])
+    return found
+
+
+def _place(found: _Found, name: LoraName, tensor: Tensor) -> None:
+    module = found.modules.setdefault(name.module, _Module(embedding=name.embedding))
+    if module.embedding != name.embedding or getattr(module, name.half.lower()) is not None:
+        found.unexpected.append(tensor.name)
+    elif name.half == "A":
+        module.a = tensor
+    else:
+        module.b = tensor
+
+
+def _facts(
+    config: PeftConfig, tensors: tuple[Tensor, ...], found: _Found, magnitudes: Mapping[str, float]
+) -> AdapterFacts:
+    pairs = {path: (m.a, m.b) for path, m in found.modules.items() if m.a is not None and m.b is not None}
+    ranks = sorted({rank for a, b in pairs.values() for rank in (a.shape[0], b.shape[1])})
+    shapes = _shapes({path: (a.shape[1], b.shape[0]) for path, (a, b) in pairs.items()})
+    return AdapterFacts(
+        rank=max(ranks, default=0),
+        ranks=tuple(ranks),
+        configured_rank=config.rank,
+        target_modules=config.target_modules,
+        unmatched_targets=_unmatched(config, pairs),
+        modules={path: sizes.pop() for path, sizes in shapes.items() if len(sizes) == 1},
+        mixed_modules=tuple(path for path, sizes in shapes.items() if len(sizes) > 1)[:MAX_NAMED],
+        rank_mismatches=_rank_mismatches(config, pairs),
+        layers=max((index + 1 for path in pairs if (index := layer_index(path)) is not None), default=0),
+        base_model_name=config.base_model_name and config.base_model_name[:200],
+        features=config.features[:MAX_NAMED],
+        non_finite=tuple(name for name, value in magnitudes.items() if math.isinf(value))[:MAX_NAMED],
+        largest=_largest(config, pairs, magnitudes),
+        unexpected_tensors=tuple(found.unexpected[:MAX_NAMED]),
+        tensors=len(tensors),
+    )
+
+
+_Pairs = Mapping[str, tuple[Tensor, Tensor]]
+
+
+def _shapes(sizes: Mapping[str, tuple[int, int]]) -> dict[str, set[tuple[int, int]]]:
+    """Kinds of modules with every (inputs, outputs) that they have in some layer."""
+    shapes: dict[str, set[tuple[int, int]]] = {}
+    for path, size in sorted(sizes.items()):
+        shapes.setdefault(module_pattern(path), set()).add(size)
+    if len(shapes) > MAX_MODULES:
+        raise ArtifactError(
+            Reason.WEIGHTS_INVALID, f"{ADAPTER_WEIGHTS} adapts {len(shapes)} kinds of modules; at most {MAX_MODULES}"
+        )
+    return shapes
+
+
+def _unmatched(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:
+    if not config.targets_are_listed:
+        return ()
+    missing = (t for t in config.target_modules if not any(p == t or p.endswith(f".{t}") for p in pairs))
+    return tuple(target[:200] for target in missing)[:MAX_NAMED]
+
+
+def _rank_mismatches(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:
+    wrong = (path for path, (a, b) in pairs.items() if {a.shape[0], b.shape[1]} != {config.rank_of(path)})
+    return tuple(wrong)[:MAX_NAMED]
+
+
+def _largest(config: PeftConfig, pairs: _Pairs, magnitudes: Mapping[str, float]) -> float:
+    """The engine stores A, and B times its scaling, in the base's dtype."""
+    scaled = (
+        max(magnitudes[a.name], magnitudes[b.name] * abs(config.scaling_of(path))) for path, (a, b) in pairs.items()
+    )
+    return max((value for value in scaled if math.isfinite(value)), default=0.0)

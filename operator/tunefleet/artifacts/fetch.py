@@ -1,0 +1,135 @@
+"""From a source to a complete version on the disk: hashed while it streams, resumed after a failure, atomic."""
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from ..api.conditions import Reason
+from ..api.inspection import InspectedKind
+from .digest import counts, version_digest
+from .errors import ArtifactError, not_found
+from .progress import Progress, Report
+from .source import RemoteFile, Source, chunks
+from .store import (
+    READ_BYTES,
+    StoredVersion,
+    complete,
+    partial_directory,
+    require_space,
+    stored_version,
+    translate_disk_error,
+)
+
+FILES_AT_ONCE = 4
+
+
+async def files_that_count(source: Source, kind: InspectedKind) -> tuple[RemoteFile, ...]:
+    """The files of a version. Raises ArtifactError when there is none."""
+    listed = await source.files()
+    counted = tuple(file for file in listed if counts(kind, file.name))
+    if not counted:
+        raise not_found(f"{source.uri}: none of its {len(listed)} files belongs to {_article(kind)}; check the path")
+    return counted
+
+
+async def fetch(
+    source: Source, kind: InspectedKind, root: Path, *, digest: str | None = None, report: Report = lambda _: None
+) -> StoredVersion:
+    """The version that the source holds, on the disk under `root`. At once when it is there already.
+
+    One call at a time for one version and root. Raises ArtifactError: DigestMismatch when `digest` is given and the
+    bytes are others, and then keeps nothing.
+    """
+    if digest is not None and (stored := stored_version(root, digest)):
+        return stored
+    files = await files_that_count(source, kind)
+    partial = partial_directory(root, digest or source.uri)
+    try:
+        if digest is None:  # nothing could tell later that an earlier half was of other bytes
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+        resumed, hashes = await _transfer(source, files, partial, report)
+        if resumed and digest is not None and version_digest(hashes) != digest:
+            await asyncio.to_thread(shutil.rmtree, partial)  # the half that was kept may be of other bytes
+            _, hashes = await _transfer(source, files, partial, report)
+        if digest is not None and (actual := version_digest(hashes)) != digest:
+            await asyncio.to_thread(shutil.rmtree, partial)
+            raise digest_mismatch(source.uri, digest, actual)
+        return await asyncio.to_thread(complete, partial, root, hashes)
+    except OSError as error:
+        raise translate_disk_error(error) from error
+
+
+def digest_mismatch(uri: str, expected: str, actual: str) -> ArtifactError:
+    """The bytes are not those that were asked for."""
+    return ArtifactError(
+        Reason.DIGEST_MISMATCH,
+        f"{uri} holds {actual}, not {expected}; put other bytes at a new path and add a new version for them",
+    )
+
+
+async def _transfer(
+    source: Source, files: Sequence[RemoteFile], partial: Path, report: Report
+) -> tuple[bool, Mapping[str, str]]:
+    """Fill the directory; whether bytes of an earlier try were used, and the files' hashes."""
+    await asyncio.to_thread(partial.mkdir, parents=True, exist_ok=True)
+    kept = {file.name: _usable(partial / file.name, file.size) for file in files}
+    await asyncio.to_thread(require_space, partial, sum(f.size for f in files) - sum(kept.values()))
+    progress = Progress(sum(file.size for file in files), report=report)
+    limit = asyncio.Semaphore(FILES_AT_ONCE)
+
+    async def one(file: RemoteFile) -> tuple[str, str]:
+        async with limit:
+            return file.name, await _transfer_file(source, file, partial / file.name, kept[file.name], progress)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(file)) for file in files]
+    except* (ArtifactError, OSError) as errors:
+        raise _first(errors) from errors
+    return any(kept.values()), dict(task.result() for task in tasks)
+
+
+async def _transfer_file(source: Source, file: RemoteFile, path: Path, kept: int, progress: Progress) -> str:
+    """Append what is missing and return the sha256 of the whole file."""
+    sha256 = hashlib.sha256()
+    with await asyncio.to_thread(path.open, "ab+") as stream:
+        await asyncio.to_thread(_rewind, stream, kept, sha256)
+        progress.add(kept)
+        async for chunk in chunks(source, file, kept):
+            await asyncio.to_thread(_append, stream, chunk, sha256)
+            progress.add(len(chunk))
+    return sha256.hexdigest()
+
+
+def _usable(path: Path, size: int) -> int:
+    """Bytes of an earlier try that may be kept: none when there are more than the file has now."""
+    try:
+        present = path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    return present if present <= size else 0
+
+
+def _rewind(stream: BinaryIO, kept: int, sha256: "hashlib._Hash") -> None:
+    stream.truncate(kept)
+    stream.seek(0)
+    while chunk := stream.read(READ_BYTES):
+        sha256.update(chunk)
+
+
+def _append(stream: BinaryIO, chunk: bytes, sha256: "hashlib._Hash") -> None:
+    stream.write(chunk)
+    stream.flush()
+    sha256.update(chunk)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _article(kind: InspectedKind) -> str:
+    return "an adapter" if kind == "adapter" else "a base model"

@@ -1,0 +1,120 @@
+"""s3://BUCKET/PREFIX: any S3-compatible server, through obstore.
+
+Endpoint and keys come from the given environment alone (a Secret's data), never from the node: without keys and
+without a workload identity requests are anonymous, and a private bucket says AccessDenied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import (
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from ..api.sources import SourceUri
+from .errors import ArtifactError, denied, not_found, unreadable
+from .source import RemoteFile
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+DEFAULT_REGION = "us-east-1"
+_WORKLOAD_IDENTITY = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
+"""Few: `source.read_range` tries again as well, and a person waits for the reason."""
+
+
+@dataclass(frozen=True)
+class S3Source:
+    """A prefix of a bucket."""
+
+    uri: str
+    store: S3Store
+
+    async def files(self) -> tuple[RemoteFile, ...]:
+        try:
+            listing = await obstore.list_with_delimiter_async(self.store)
+        except (BaseError, OSError) as error:
+            raise self._translate(error) from error
+        found = tuple(RemoteFile(o["path"], o["size"], revision=o["e_tag"]) for o in listing["objects"])
+        if not found:
+            raise not_found(f"{self.uri}: no object has this prefix; check bucket and path")
+        return tuple(sorted(found, key=lambda file: file.name))
+
+    async def read(self, file: RemoteFile, start: int, length: int) -> bytes:
+        if length == 0:
+            return b""
+        try:
+            answer = await obstore.get_async(
+                self.store, file.name, options={"range": (start, start + length), "if_match": file.revision}
+            )
+            return bytes(await answer.bytes_async())
+        except (BaseError, OSError) as error:
+            raise self._translate(error) from error
+
+    async def close(self) -> None:
+        return
+
+    def _translate(self, error: Exception) -> ArtifactError:
+        match error:
+            case FileNotFoundError() | NotFoundError():
+                return not_found(f"{self.uri}: the bucket or an object does not exist; check both names")
+            case PermissionDeniedError() | UnauthenticatedError():
+                return denied(
+                    f"{self.uri}: the server refused access; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the "
+                    "Secret named by secretRef"
+                )
+            case PreconditionError():
+                return unreadable(f"{self.uri}: an object changed while it was read; put new versions at new prefixes")
+            case _:
+                return unreadable(f"{self.uri}: {_words(error)}")
+
+
+def open_s3(uri: SourceUri, environment: Mapping[str, str]) -> S3Source:
+    """A store for the URI with the environment's endpoint and credentials. Opens no connection yet."""
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL", "")
+    client: ClientConfig = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": "5s",
+        "timeout": "120s",
+        "read_timeout": "30s",
+    }
+    try:
+        store = S3Store(
+            uri.place,
+            prefix=uri.path or None,
+            config=_config(environment, endpoint),
+            client_options=client,
+            retry_config=_RETRIES,
+        )
+    except BaseError as error:
+        raise unreadable(f"{uri}: the S3 settings of the Secret are not valid; check AWS_ENDPOINT_URL") from error
+    return S3Source(str(uri), store)
+
+
+def _config(environment: Mapping[str, str], endpoint: str) -> "S3Config":
+    config: S3Config = {"region": environment.get("AWS_REGION") or DEFAULT_REGION}
+    if endpoint:
+        config["endpoint"] = endpoint.rstrip("/")
+    if "AWS_ACCESS_KEY_ID" in environment:
+        config["access_key_id"] = environment["AWS_ACCESS_KEY_ID"]
+        config["secret_access_key"] = environment.get("AWS_SECRET_ACCESS_KEY", "")
+        if token := environment.get("AWS_SESSION_TOKEN"):
+            config["session_token"] = token
+    elif not any(name in environment for name in _WORKLOAD_IDENTITY):
+        config["skip_signature"] = True
+    return config
+
+
+def _words(error: Exception) -> str:
+    """The first line of the client's words, without a query string, which may carry a signature."""
+    first = str(error).strip().partition("\n")[0]
+    return " ".join(word.partition("?")[0] for word in first.split())[:300]
