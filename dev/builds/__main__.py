@@ -1,0 +1,23 @@
+"""Build parts of the local cluster into the cache: `python -m dev.builds [NAME …]`, all of them without a name."""
+
+import click
+
+from dev.builds import coredns, etcd, helm, kubernetes, kwok, pause, versitygw
+from dev.builds.gomodules import Build, ensure
+from dev.settings import cache_directory
+
+BUILDS: dict[str, Build] = {
+    build.name: build
+    for build in (kubernetes.BUILD, etcd.BUILD, pause.BUILD, coredns.BUILD, helm.BUILD, versitygw.BUILD, kwok.BUILD)
+}
+
+
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1, type=click.Choice(list(BUILDS)))
+def main(names: tuple[str, ...]) -> None:
+    for name in names or BUILDS:
+        ensure(BUILDS[name], cache_directory())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The cluster by kind, on machines with Docker: kind brings its own control plane, network and DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dev import commands
+from dev.builds import kubernetes
+from dev.settings import Settings
+from dev.steps import skipped, step
+
+
+def up(settings: Settings, *, install: bool) -> None:  # noqa: ARG001 — kind needs nothing of the system
+    """Create the cluster unless there is one of its name."""
+    if _exists(settings):
+        skipped(f"kind cluster {settings.name}", "running")
+    else:
+        with step(f"kind cluster {settings.name}"):
+            commands.run(
+                ["kind", "create", "cluster", "--name", settings.name, "--wait", "120s"]
+                + ["--image", f"kindest/node:v{kubernetes.VERSION}"]
+            )
+    settings.state.mkdir(parents=True, exist_ok=True)
+    commands.run(["kind", "export", "kubeconfig", "--name", settings.name, "--kubeconfig", settings.kubeconfig])
+
+
+def down(settings: Settings) -> None:
+    """Delete the cluster; Docker keeps the images."""
+    with step(f"delete kind cluster {settings.name}"):
+        commands.run(["kind", "delete", "cluster", "--name", settings.name])
+
+
+def purge(settings: Settings) -> None:
+    """Remove the kubeconfig, the one file that is kept."""
+    settings.kubeconfig.unlink(missing_ok=True)
+
+
+def load(settings: Settings, reference: str) -> None:
+    """Load an image of the local Docker."""
+    with step(f"load {reference}"):
+        commands.run(["kind", "load", "docker-image", "--name", settings.name, reference])
+
+
+def parts(settings: Settings) -> Mapping[str, bool]:
+    """kind's cluster is one part."""
+    return {f"kind cluster {settings.name}": _exists(settings)}
+
+
+def _exists(settings: Settings) -> bool:
+    return settings.name in commands.run(["kind", "get", "clusters"]).split()

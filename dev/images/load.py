@@ -1,0 +1,43 @@
+"""Images of the layout into a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dev.cluster import runtime
+from dev.images import transfer
+from dev.images.layout import Layout
+from dev.images.static import STATIC, build
+from dev.settings import Settings
+from dev.steps import console, skipped
+
+
+def layout(cache: Path) -> Layout:
+    """Where all images are kept."""
+    return Layout(cache / "images")
+
+
+def static(settings: Settings, names: Iterable[str]) -> None:
+    """Build and load images of static binaries."""
+    store = layout(settings.cache)
+    for name in names:
+        reference(settings, store, build(STATIC[name], store, settings.cache))
+
+
+def reference(settings: Settings, store: Layout, name: str) -> None:
+    """Load one image of the layout under its name and under `:dev`, and drop former ones of the same repository."""
+    image = store.image(name)
+    if image is None:
+        raise LookupError(f"{name} is not built; build it: python -m dev.images build")
+    repository = name.rpartition(":")[0]
+    wanted = (name, f"{repository}:dev")
+    present = transfer.loaded(settings)
+    if all(present.get(each) == image.digest for each in wanted):
+        skipped(name, "in the cluster")
+        return
+    moved = transfer.load(settings, store, image, wanted)
+    console.print(f"[green]✓[/green] {name} loaded, {moved / 1e6:.1f} MB moved")
+    former = [each for each in present if each.startswith(f"{repository}:") and each not in wanted]
+    if former:
+        runtime.ctr(settings, "images", "rm", *former)

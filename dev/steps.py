@@ -1,0 +1,29 @@
+"""Progress on the screen: one line a step, with its seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+console = Console(highlight=False)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Show `title` while the block runs, then keep it with the seconds it took, or marked as failed."""
+    began = time.monotonic()
+    try:
+        with console.status(f"{title} …"):
+            yield
+    except BaseException:
+        console.print(f"[red]✗[/red] {title} [dim]{time.monotonic() - began:.1f} s[/dim]")
+        raise
+    console.print(f"[green]✓[/green] {title} [dim]{time.monotonic() - began:.1f} s[/dim]")
+
+
+def skipped(title: str, why: str) -> None:
+    """Say that a step was not needed."""
+    console.print(f"[dim]· {title} ({why})[/dim]")
