@@ -29,7 +29,7 @@ class AdapterFacts(Schema):
     configured_rank: int
     """`r` of adapter_config.json."""
     target_modules: tuple[str, ...] = ()
-    """target_modules of adapter_config.json; a pattern or "all-linear" is one element."""
+    """target_modules of adapter_config.json by their last names; a pattern or "all-linear" is one element."""
     unmatched_targets: tuple[str, ...] = ()
     """Elements of a target_modules list that no tensor adapts, at most five."""
     modules: dict[str, tuple[int, int]] = Field(default_factory=dict)
@@ -75,3 +75,11 @@ class InspectionResult(Schema):
     """With `reason`: another try may succeed without a change of the spec, so this is no refusal yet."""
     message: Annotated[str, Field(max_length=MAX_MESSAGE)] = ""
     """One sentence for people."""
+
+    def termination_message(self) -> str:
+        """JSON of at most MAX_RESULT_BYTES bytes. A version whose facts do not fit is refused: real ones have far less."""
+        text = self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+        if len(text.encode()) <= MAX_RESULT_BYTES:
+            return text
+        message = "its modules or tensors have too many or too long names to be described; save it with standard names"
+        return InspectionResult(kind=self.kind, reason=Reason.WEIGHTS_INVALID, message=message).termination_message()

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from ..api.conditions import Reason
@@ -19,8 +20,11 @@ MAX_HEADER_BYTES = 32 * 2**20
 """Of an adapter's safetensors header: 94 thousand tensors of a large mixture of experts take 14 MB."""
 MAX_NAMED = 5
 """Names given as examples in the facts."""
-MAX_MODULES = 64
+MAX_EXAMPLE = 120
+"""Characters of such a name."""
+MAX_MODULES = 32
 """Kinds of modules that an adapter may have; real ones have about 7."""
+MAX_TARGETS = 32
 
 
 @dataclass
@@ -80,12 +84,12 @@ def _sort_out(tensors: Iterable[Tensor]) -> _Found:
             continue
         name = parse_lora_name(tensor.name)
         if name is None or tensor.dtype not in FLOAT_FORMATS or len(tensor.shape) != 2 or 0 in tensor.shape:
-            found.unexpected.append(tensor.name[:200])
+            found.unexpected.append(tensor.name)
         else:
             _place(found, name, tensor)
     for path, module in found.modules.items():
         if module.a is None or module.b is None:
-            found.unexpected.append(f"{path} (only half of a pair)"[:200])
+            found.unexpected.append(f"{path} (only half of a pair)")
     return found
 
 
@@ -109,17 +113,17 @@ def _facts(
         rank=max(ranks, default=0),
         ranks=tuple(ranks),
         configured_rank=config.rank,
-        target_modules=config.target_modules,
+        target_modules=_targets(config),
         unmatched_targets=_unmatched(config, pairs),
         modules={path: sizes.pop() for path, sizes in shapes.items() if len(sizes) == 1},
-        mixed_modules=tuple(path for path, sizes in shapes.items() if len(sizes) > 1)[:MAX_NAMED],
+        mixed_modules=_examples(path for path, sizes in shapes.items() if len(sizes) > 1),
         rank_mismatches=_rank_mismatches(config, pairs),
         layers=max((index + 1 for path in pairs if (index := layer_index(path)) is not None), default=0),
         base_model_name=config.base_model_name and config.base_model_name[:200],
         features=config.features[:MAX_NAMED],
-        non_finite=tuple(name for name, value in magnitudes.items() if math.isinf(value))[:MAX_NAMED],
+        non_finite=_examples(name for name, value in magnitudes.items() if math.isinf(value)),
         largest=_largest(config, pairs, magnitudes),
-        unexpected_tensors=tuple(found.unexpected[:MAX_NAMED]),
+        unexpected_tensors=_examples(found.unexpected),
         tensors=len(tensors),
     )
 
@@ -139,16 +143,27 @@ def _shapes(sizes: Mapping[str, tuple[int, int]]) -> dict[str, set[tuple[int, in
     return shapes
 
 
+def _targets(config: PeftConfig) -> tuple[str, ...]:
+    """Names for people: the last part of listed paths, or the pattern."""
+    if not config.targets_are_listed and len(config.target_modules) == 1:
+        return _examples(config.target_modules)
+    return tuple(sorted({target.rpartition(".")[2][:40] for target in config.target_modules}))[:MAX_TARGETS]
+
+
+def _examples(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name[:MAX_EXAMPLE] for name in islice(names, MAX_NAMED))
+
+
 def _unmatched(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:
     if not config.targets_are_listed:
         return ()
     missing = (t for t in config.target_modules if not any(p == t or p.endswith(f".{t}") for p in pairs))
-    return tuple(target[:200] for target in missing)[:MAX_NAMED]
+    return _examples(missing)
 
 
 def _rank_mismatches(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:
     wrong = (path for path, (a, b) in pairs.items() if {a.shape[0], b.shape[1]} != {config.rank_of(path)})
-    return tuple(wrong)[:MAX_NAMED]
+    return _examples(wrong)
 
 
 def _largest(config: PeftConfig, pairs: _Pairs, magnitudes: Mapping[str, float]) -> float:

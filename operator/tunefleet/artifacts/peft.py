@@ -129,7 +129,7 @@ def _features(config: Mapping[str, Any]) -> Iterator[str]:
         yield "dora"
     if (bias := config.get("bias", "none")) != "none":
         yield f"bias:{_word(bias)}"
-    modules = config.get("modules_to_save") or ()
+    modules = config.get("modules_to_save") or []
     for module in modules if isinstance(modules, list) else [modules]:
         yield f"modules_to_save:{_word(module)}"
     init = config.get("init_lora_weights", True)
