@@ -14,8 +14,19 @@ from .versions import MENDABLE, reused, reused_message
 
 Entry = TypeVar("Entry", bound=VersionStatus)
 
-TRANSIENT = frozenset({Reason.INSPECTING, Reason.WAITING_FOR_BASE})
-"""Reasons of an entry that say no more than that it is being read."""
+WORKING = frozenset({Reason.INSPECTING, Reason.WAITING_FOR_BASE})
+"""Reasons of an entry that say no more than that its turn has not come."""
+
+FAILING = frozenset(
+    {
+        Reason.JOB_FAILED,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.CRASH_LOOP,
+        Reason.OUT_OF_MEMORY,
+        Reason.UNSCHEDULABLE,
+    }
+)
+"""What keeps a Job from reading; tried again for ever."""
 
 
 def judge(
@@ -42,7 +53,7 @@ def judge(
 
 def waiting(former: Entry | None, version: Version, finding: Finding | None, blank: type[Entry]) -> Entry:
     """Not known yet. A cause once found stands until another outcome, or each retry would write the status twice."""
-    if finding is None or (former is not None and _standing_cause(former) and finding.reason in TRANSIENT):
+    if finding is None or (finding.reason is Reason.INSPECTING and _has_standing_cause(former)):
         finding = _finding_of(former)
     digest = former.digest if former else None
     if finding is None:
@@ -77,9 +88,9 @@ def obstacle_of(entry: VersionStatus) -> Obstacle | None:
         return None
     reason = Reason(entry.reason) if entry.reason else Reason.INSPECTING
     message = entry.message or f"version {entry.version} is being read"
-    if entry.accepted is False or reason in MENDABLE:
-        return refused(reason, message)
-    return working(reason, message) if reason in TRANSIENT else failing(Finding(reason, message))
+    if reason in WORKING:
+        return working(reason, message)
+    return failing(Finding(reason, message)) if reason in FAILING else refused(reason, message)
 
 
 def _finding(former: VersionStatus | None, version: Version, result: InspectionResult) -> Finding | None:
@@ -98,8 +109,9 @@ def _finding(former: VersionStatus | None, version: Version, result: InspectionR
     return None
 
 
-def _standing_cause(entry: VersionStatus) -> bool:
-    return entry.accepted is None and entry.reason is not None and entry.reason not in TRANSIENT
+def _has_standing_cause(entry: VersionStatus | None) -> bool:
+    """A former reading met something that only another reading can clear."""
+    return entry is not None and entry.accepted is None and entry.reason in MENDABLE | FAILING
 
 
 def _finding_of(entry: VersionStatus | None) -> Finding | None:

@@ -6,7 +6,6 @@ stands, a wish that left the choice open is fulfilled by whatever it has, as lon
 joins, or an adapter that leaves, never restarts an engine, and going back finds the former revision again.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +120,3 @@ def read_parameters(annotations: dict[str, Any]) -> RevisionParameters | None:
         return RevisionParameters.model_validate_json(text)
     except ValidationError:
         return None
-
-
-def grown(claims: Iterable[str], former: Iterable[RevisionParameters]) -> tuple[str, ...]:
-    """Claims of the wish and of former revisions: a mount is never taken away by a new revision alone."""
-    return tuple(sorted({*claims, *(claim for p in former for claim in p.claims)}))

@@ -1,0 +1,215 @@
+"""What stands between an adapter and its active version: ordered checks, the first hit wins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inference_endpoint import CPU, InferenceEndpoint
+from tunefleet.api.lora_adapter import LoRAAdapter, LoRAAdapterVersion, LoRAAdapterVersionStatus
+from tunefleet.engine.adapters_api import AdapterReport, AdapterState
+
+from .facts import Facts
+from .finding import Finding
+from .holdings import holdings, target_name
+from .judgement import obstacle_of
+from .name_conflict import name_conflict
+from .selection import carrying_endpoints, selected_adapters
+from .serving_version import Serving, answering_pods
+from .summary import Obstacle, failing, refused, working
+from .target import base_target
+from .versions import MENDABLE, entry_of
+
+
+@dataclass(frozen=True)
+class AdapterView:
+    """An adapter with its new entries, before its status is written."""
+
+    facts: Facts
+    adapter: LoRAAdapter
+    """With the entries of this decision in its status."""
+    serving: Serving
+    now: datetime
+
+    @property
+    def active(self) -> LoRAAdapterVersion | None:
+        """The version that shall answer, as listed."""
+        return next((v for v in self.adapter.spec.versions if v.version == self.adapter.spec.active_version), None)
+
+    @property
+    def entry(self) -> LoRAAdapterVersionStatus | None:
+        """What is known of it."""
+        return entry_of(self.adapter.status.versions, self.adapter.spec.active_version)
+
+    @property
+    def endpoints(self) -> tuple[InferenceEndpoint, ...]:
+        """Endpoints that carry the adapter."""
+        return carrying_endpoints(self.facts, self.adapter)
+
+
+Check = Callable[[AdapterView], Obstacle | None]
+
+
+def first_obstacle(view: AdapterView) -> Obstacle | None:
+    """None when the active version answers on every engine that should."""
+    return next((found for check in CHECKS if (found := check(view)) is not None), None)
+
+
+def conflict(view: AdapterView) -> Obstacle | None:
+    """Another object has the name."""
+    return name_conflict(view.facts, view.adapter)
+
+
+def not_listed(view: AdapterView) -> Obstacle | None:
+    """activeVersion names nothing; the schema refuses that at apply."""
+    if view.active is not None:
+        return None
+    return refused(
+        Reason.SPEC_INVALID, f"activeVersion {view.adapter.spec.active_version} is not listed in spec.versions"
+    )
+
+
+def unread_or_refused(view: AdapterView) -> Obstacle | None:
+    """Its files: still being read, refused, or unreadable. What the base lacks stands in the entry, too."""
+    if view.entry is None:
+        return working(Reason.INSPECTING, f"version {view.adapter.spec.active_version} is being read")
+    return obstacle_of(view.entry)
+
+
+def base_gone(view: AdapterView) -> Obstacle | None:
+    """The base went away, or was refused, after the version had been accepted."""
+    if view.active is None:
+        return None
+    adapter = view.adapter
+    found = base_target(
+        view.facts, adapter.metadata.namespace, adapter.spec.base_model_ref.name, view.active.base_model_version
+    )
+    return found if isinstance(found, Obstacle) else None
+
+
+def no_endpoint(view: AdapterView) -> Obstacle | None:
+    """Nobody carries it: not broken, but not served either."""
+    if view.endpoints:
+        return None
+    base = view.adapter.spec.base_model_ref.name
+    return working(
+        Reason.NO_ENDPOINT, f"no InferenceEndpoint of BaseModel {base} in this namespace selects this adapter"
+    )
+
+
+def base_version_not_served(view: AdapterView) -> Obstacle | None:
+    """Endpoints carry it, but all run another version of its base."""
+    if view.active is None:
+        return None
+    wanted = view.active.base_model_version
+    if any(_serves(endpoint, wanted) for endpoint in view.endpoints):
+        return None
+    others = ", ".join(f"{e.metadata.name} version {e.spec.model.version}" for e in view.endpoints)
+    return refused(
+        Reason.BASE_VERSION_NOT_SERVED,
+        f"version {view.active.version} is pinned to base version {wanted}, and {others} is served; "
+        "set spec.model.version of an endpoint, or activate a version that is pinned to what is served",
+    )
+
+
+def rank_too_high(view: AdapterView) -> Obstacle | None:
+    """Every endpoint that carries it has a lower maxRank."""
+    rank = view.entry.rank if view.entry else None
+    limits = {e.metadata.name: e.spec.adapters.max_rank for e in view.endpoints}
+    if rank is None or any(limit == "Auto" or limit >= rank for limit in limits.values()):
+        return None
+    said = ", ".join(f"{name} takes {limit}" for name, limit in sorted(limits.items()))
+    return refused(
+        Reason.RANK_TOO_HIGH,
+        f"rank {rank} is above spec.adapters.maxRank ({said}); raise it or set it to Auto",
+    )
+
+
+def no_free_slot(view: AdapterView) -> Obstacle | None:
+    """Every endpoint that carries it has a fixed number of slots, and they are taken by what has precedence."""
+    name = target_name(view.adapter)
+    full = [e for e in view.endpoints if _is_full(view, e, name)]
+    if name is None or len(full) < len(view.endpoints):
+        return None
+    said = ", ".join(f"{e.metadata.name} has {e.spec.adapters.slots}" for e in full)
+    return refused(
+        Reason.NO_FREE_SLOT,
+        f"every adapter slot is taken ({said}); raise spec.adapters.slots, set it to Auto, or lower keepWarm",
+    )
+
+
+def load_failed(view: AdapterView) -> Obstacle | None:
+    """An engine that should answer could not take it."""
+    name = target_name(view.adapter)
+    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version)
+    for pod in pods:
+        for report in pod.report.adapters if pod.report else ():
+            if report.engine_name == name and report.state is AdapterState.FAILED:
+                return _failed(pod.pod.key.name, report)
+    return None
+
+
+def not_loaded(view: AdapterView) -> Obstacle | None:
+    """On its way onto the engines, or the engines are on theirs."""
+    active = view.adapter.spec.active_version
+    serving = view.serving
+    if serving.version == active and serving.loaded.ready >= max(1, serving.loaded.desired):
+        return None
+    return working(Reason.LOADING, f"version {active} {_progress(view)}")
+
+
+CHECKS: tuple[Check, ...] = (
+    conflict,
+    not_listed,
+    unread_or_refused,
+    base_gone,
+    no_endpoint,
+    base_version_not_served,
+    rank_too_high,
+    no_free_slot,
+    load_failed,
+    not_loaded,
+)
+
+
+def _serves(endpoint: InferenceEndpoint, base_version: int) -> bool:
+    running = (r.base_model_version for r in endpoint.status.revisions if r.state != "Draining")
+    return endpoint.spec.model.version == base_version or base_version in running
+
+
+def _is_full(view: AdapterView, endpoint: InferenceEndpoint, name: str | None) -> bool:
+    slots = endpoint.spec.adapters.slots
+    if slots == "Auto" or view.active is None:
+        return False
+    capacity = slots - 1 if endpoint.spec.accelerator.resource_name == CPU else slots
+    held = [
+        holding
+        for adapter in selected_adapters(view.facts, endpoint)
+        for holding in holdings(_current(view, adapter), view.now)
+        if holding.base_version == view.active.base_model_version
+    ]
+    kept = sorted(held, key=lambda h: h.precedence)[:capacity]
+    return name not in {h.desired.engine_name for h in kept}
+
+
+def _current(view: AdapterView, adapter: LoRAAdapter) -> LoRAAdapter:
+    """The adapter itself with the entries of this decision."""
+    same = adapter.metadata.name == view.adapter.metadata.name
+    return view.adapter if same else adapter
+
+
+def _failed(pod: str, report: AdapterReport) -> Obstacle:
+    reason = report.reason or Reason.LOAD_FAILED
+    message = f"pod {pod}: {report.message or 'the engine did not take it'}"
+    if reason in MENDABLE or reason is Reason.DIGEST_MISMATCH or reason is Reason.LOAD_FAILED:
+        return refused(reason, message)
+    return failing(Finding(reason, message))
+
+
+def _progress(view: AdapterView) -> str:
+    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version)
+    name = target_name(view.adapter)
+    if not pods or name is None:
+        waiting = ", ".join(e.metadata.name for e in view.endpoints)
+        return f"waits for engine pods of {waiting}"
+    return f"is loaded on {sum(p.holds(name) for p in pods)} of {len(pods)} engine pods"

@@ -1,0 +1,150 @@
+"""How an endpoint stands, for people, kubectl, Argo CD and autoscalers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inference_endpoint import InferenceEndpoint, InferenceEndpointStatus, Revision
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.api.names import ANNOTATION_ENGINE_NAME, LABEL_BASE_VERSION, LABEL_REVISION
+
+from .child_failures import deployment_failure, first_failure
+from .finding import Finding
+from .observed import ObservedRevision
+from .rollout import Step
+from .summary import Obstacle, conditions, failing, summarize, working
+from .wanted_revision import WantedRevision, endpoint_plan
+
+
+@dataclass(frozen=True)
+class EndpointView:
+    """What the status is made of."""
+
+    endpoint: InferenceEndpoint
+    observed: tuple[ObservedRevision, ...]
+    steps: tuple[Step, ...]
+    """Where every revision goes in this decision."""
+    wanted: WantedRevision | None
+    obstacle: Obstacle | None
+    """Why nothing is wanted."""
+    adapters: tuple[LoRAAdapter, ...]
+    pins: Mapping[str, tuple[str, ...]]
+    """Adapters that keep a revision alive, by its name."""
+
+    @property
+    def serving(self) -> str | None:
+        """Name of the revision that answers from now on."""
+        return next((s.name for s in self.steps if s.state == "Serving"), None)
+
+    def revision(self, name: str | None) -> ObservedRevision | None:
+        """What stands under this name."""
+        return next((r for r in self.observed if r.name == name), None)
+
+    def ready(self, name: str | None) -> int:
+        """Ready pods of a revision."""
+        revision = self.revision(name)
+        return len(revision.ready_pods) if revision else 0
+
+
+def endpoint_status(view: EndpointView, now: datetime) -> InferenceEndpointStatus:
+    """The whole status."""
+    endpoint, serving = view.endpoint, view.revision(view.serving)
+    generation = endpoint.metadata.generation
+    summary = summarize(_obstacle(view), _answered(view))
+    return InferenceEndpointStatus(
+        observed_generation=generation,
+        conditions=conditions(endpoint.status.conditions, summary, generation=generation, now=now),
+        plan=endpoint_plan(view.wanted) if view.wanted else endpoint.status.plan,
+        revisions=_revisions(view),
+        replicas=len(serving.pods) if serving else 0,
+        ready_replicas=view.ready(view.serving),
+        selector=f"{LABEL_REVISION}={view.serving}" if view.serving else "",
+        adapters=len(view.adapters),
+    )
+
+
+def _revisions(view: EndpointView) -> tuple[Revision, ...]:
+    """Oldest state first, the wanted one last."""
+    wanted = view.wanted.name if view.wanted else None
+    kept = sorted((s for s in view.steps if s.state), key=lambda s: (s.name == wanted, s.since, s.name))
+    return tuple(r for step in kept if (r := _revision(view, step)) is not None)
+
+
+def _revision(view: EndpointView, step: Step) -> Revision | None:
+    observed = view.revision(step.name)
+    identity = _identity(view, observed)
+    if identity is None or step.state is None:
+        return None
+    version, engine_name = identity
+    return Revision(
+        name=step.name,
+        base_model_version=version,
+        engine_name=engine_name,
+        state=step.state,
+        replicas=len(observed.pods) if observed else 0,
+        ready_replicas=view.ready(step.name),
+        since=step.since,
+    )
+
+
+def _identity(view: EndpointView, observed: ObservedRevision | None) -> tuple[int, str] | None:
+    """Base version and engine name: of a Deployment from its own metadata, whoever wrote it."""
+    if observed is not None:
+        meta = observed.deployment["metadata"]
+        return int(meta["labels"][LABEL_BASE_VERSION]), str(meta.get("annotations", {})[ANNOTATION_ENGINE_NAME])
+    if view.wanted is None:
+        return None
+    fixed = view.wanted.parameters.fixed
+    return fixed.base_version, fixed.engine_name
+
+
+def _answered(view: EndpointView) -> Finding | None:
+    """What clients of the base are answered with now."""
+    replicas = view.endpoint.spec.replicas
+    if view.serving is None:
+        return None
+    if replicas == 0:
+        return Finding(Reason.SCALED_TO_ZERO, "no replicas, as spec.replicas says")
+    ready = view.ready(view.serving)
+    if ready == 0:
+        return None
+    return Finding(Reason.SERVING, f"{ready} of {replicas} replicas ready{_engine(view)}{_kept(view)}")
+
+
+def _engine(view: EndpointView) -> str:
+    identity = _identity(view, view.revision(view.serving))
+    return f", {identity[1]}" if identity else ""
+
+
+def _kept(view: EndpointView) -> str:
+    """Say which pods cost money only for adapters that stayed behind."""
+    kept = (
+        f"; revision {name} stays for {', '.join(adapters[:3])}{' and others' if len(adapters) > 3 else ''}, "
+        "which no serving revision holds"
+        for name, adapters in sorted(view.pins.items())
+        if name != view.serving
+    )
+    return "".join(kept)
+
+
+def _obstacle(view: EndpointView) -> Obstacle | None:
+    if view.obstacle is not None or view.wanted is None:
+        return view.obstacle
+    replicas = view.endpoint.spec.replicas
+    name = view.wanted.name
+    ready = view.ready(name)
+    if view.serving == name and (ready >= replicas):
+        return None
+    progress = f"revision {name}: {ready} of {replicas} replicas ready"
+    failure = _failure(view.revision(name))
+    if failure is not None:
+        return failing(Finding(failure.reason, f"{failure.message} ({progress})"))
+    return working(Reason.PROGRESSING, progress)
+
+
+def _failure(revision: ObservedRevision | None) -> Finding | None:
+    if revision is None:
+        return None
+    unready = (p.pod for p in revision.pods if not p.ready)
+    return first_failure(unready) or deployment_failure(revision.deployment)

@@ -1,0 +1,193 @@
+"""InferenceEndpoint: find the wanted revision, roll it out, tell every pod's agent what to hold, say how it stands."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.engine.adapters_api import DesiredAdapter
+
+from .assignments import assigned, orders, settled
+from .credentials import endpoint_credentials
+from .decision import Child, Decision, EndpointAccess, Owner, RevisionWorkload
+from .endpoint_status import EndpointView, endpoint_status
+from .facts import Facts, Key, ObjectRef
+from .holdings import Holding, holdings, leaving_seconds
+from .observed import ObservedRevision, observed_revisions
+from .outcome import condition_events, status_patches
+from .pinning import pinning_adapters
+from .plan import Deletion
+from .revision import POD_TEMPLATE, RevisionParameters
+from .rollout import Candidate, Step, advance, expiry
+from .selection import selected_adapters
+from .summary import Obstacle
+from .target import endpoint_target
+from .wanted_revision import WantedRevision, wanted_revision
+
+KIND = "InferenceEndpoint"
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """One endpoint with everything that bears on it."""
+
+    endpoint: InferenceEndpoint
+    owner: Owner
+    adapters: tuple[LoRAAdapter, ...]
+    holdings: tuple[Holding, ...]
+    observed: tuple[ObservedRevision, ...]
+    wanted: WantedRevision | None
+    obstacle: Obstacle | None
+    """Why nothing is wanted."""
+
+
+def decide(facts: Facts, key: Key, now: datetime) -> Decision:
+    """What to do about one InferenceEndpoint."""
+    endpoint = facts.endpoints.get(key)
+    if endpoint is None or endpoint.metadata.deletion_timestamp:
+        return Decision()
+    scene = _scene(facts, endpoint, now)
+    steps = _advance(scene, now)
+    view = EndpointView(endpoint, scene.observed, steps, scene.wanted, scene.obstacle, scene.adapters, _pins(scene))
+    status = endpoint_status(view, now)
+    ref = scene.owner.ref
+    return Decision(
+        children=_children(facts, scene, steps),
+        delete=_deletions(scene, steps),
+        assignments=dict(_orders(scene, steps)),
+        statuses=status_patches(ref, endpoint.status, status),
+        events=condition_events(ref, endpoint.metadata, endpoint.status, status),
+        requeue_after=_requeue(scene, steps, now),
+        why=tuple(_why(scene, steps)),
+    )
+
+
+def _scene(facts: Facts, endpoint: InferenceEndpoint, now: datetime) -> _Scene:
+    adapters = selected_adapters(facts, endpoint)
+    held = tuple(h for adapter in adapters for h in holdings(adapter, now))
+    observed = observed_revisions(facts, endpoint)
+    target = endpoint_target(facts, endpoint)
+    obstacle = target if isinstance(target, Obstacle) else None
+    wanted = None
+    if not isinstance(target, Obstacle):
+        wanted = wanted_revision(facts, endpoint, target, observed, adapters, held)
+    meta = endpoint.metadata
+    owner = Owner(ObjectRef(KIND, meta.namespace, meta.name), meta.uid)
+    return _Scene(endpoint, owner, adapters, held, observed, wanted, obstacle)
+
+
+def _advance(scene: _Scene, now: datetime) -> tuple[Step, ...]:
+    candidates = [_candidate(scene, revision) for revision in scene.observed]
+    wanted = scene.wanted.name if scene.wanted else None
+    if wanted and wanted not in {c.name for c in candidates}:
+        empty = scene.endpoint.spec.replicas == 0
+        candidates.append(Candidate(wanted, None, "", can_serve=empty, answers=False))
+    return advance(candidates, wanted, scene.endpoint.spec.rollout.keep_warm, now)
+
+
+def _candidate(scene: _Scene, revision: ObservedRevision) -> Candidate:
+    return Candidate(
+        name=revision.name,
+        state=revision.state,
+        since=revision.since,
+        can_serve=_can_serve(scene, revision),
+        answers=bool(revision.ready_pods),
+        pinned=bool(pinning_adapters(revision, scene.observed, scene.adapters)),
+    )
+
+
+def _can_serve(scene: _Scene, revision: ObservedRevision) -> bool:
+    """Enough pods answer, and have settled what they shall hold."""
+    if scene.endpoint.spec.replicas == 0:
+        return True
+    if revision.parameters is None:
+        return False
+    wanted = assigned(revision.parameters, scene.holdings)
+    good = [pod for pod in revision.ready_pods if settled(pod, wanted)]
+    return len(good) >= _enough(scene, revision)
+
+
+def _enough(scene: _Scene, revision: ObservedRevision) -> int:
+    """Replicas that must answer before traffic moves: all of a new one, all that a kept one has, any if nothing else
+    answers."""
+    replicas = scene.endpoint.spec.replicas
+    others = (r for r in scene.observed if r.name != revision.name and r.state == "Serving")
+    if not any(r.ready_pods for r in others):
+        return 1
+    return max(1, min(replicas, revision.replicas)) if revision.state in ("Warm", "Draining") else replicas
+
+
+def _children(facts: Facts, scene: _Scene, steps: Sequence[Step]) -> tuple[Child, ...]:
+    workloads = tuple(_workloads(scene, steps))
+    if not workloads and not scene.observed:
+        return ()
+    return (_access(facts, scene), *workloads)
+
+
+def _access(facts: Facts, scene: _Scene) -> EndpointAccess:
+    settings = facts.settings
+    refs = (v.source.secret_ref for adapter in scene.adapters for v in adapter.spec.versions)
+    return EndpointAccess(
+        owner=scene.owner,
+        secret_names=tuple(sorted({ref.name for ref in refs if ref is not None})),
+        credentials=endpoint_credentials(
+            settings.operator_key, settings.gateway_key, scene.owner.ref.namespace, scene.owner.ref.name
+        ),
+        operator_namespace=settings.namespace,
+    )
+
+
+def _workloads(scene: _Scene, steps: Sequence[Step]) -> Iterable[RevisionWorkload]:
+    observed = {r.name: r for r in scene.observed}
+    for step in steps:
+        parameters = _parameters(scene, observed.get(step.name), step)
+        if step.state is not None and parameters and parameters.fixed.pod_template == POD_TEMPLATE:
+            replicas = _replicas(scene, observed.get(step.name), step)
+            yield RevisionWorkload(scene.owner, step.name, parameters, replicas)
+
+
+def _parameters(scene: _Scene, revision: ObservedRevision | None, step: Step) -> RevisionParameters | None:
+    if revision is not None:
+        return revision.parameters
+    return scene.wanted.parameters if scene.wanted and scene.wanted.name == step.name else None
+
+
+def _replicas(scene: _Scene, revision: ObservedRevision | None, step: Step) -> int:
+    """A revision out of service keeps its pods, but not more than the endpoint has now."""
+    wanted = scene.endpoint.spec.replicas
+    if step.state in ("Serving", "Progressing") or revision is None:
+        return wanted
+    return min(wanted, revision.replicas) if step.state == "Warm" else revision.replicas
+
+
+def _deletions(scene: _Scene, steps: Sequence[Step]) -> tuple[Deletion, ...]:
+    gone = {step.name for step in steps if step.state is None}
+    namespace = scene.owner.ref.namespace
+    return tuple(Deletion(ObjectRef("Deployment", namespace, r.name), r.uid) for r in scene.observed if r.name in gone)
+
+
+def _orders(scene: _Scene, steps: Sequence[Step]) -> Iterable[tuple[Key, tuple[DesiredAdapter, ...]]]:
+    """Pods of revisions that may answer; those of a draining one keep what they have."""
+    live = {step.name for step in steps if step.state not in (None, "Draining")}
+    for revision in scene.observed:
+        if revision.name in live:
+            yield from orders(revision, scene.holdings)
+
+
+def _pins(scene: _Scene) -> dict[str, tuple[str, ...]]:
+    pins = {r.name: pinning_adapters(r, scene.observed, scene.adapters) for r in scene.observed}
+    return {name: adapters for name, adapters in pins.items() if adapters}
+
+
+def _requeue(scene: _Scene, steps: Sequence[Step], now: datetime) -> float | None:
+    times = [expiry(steps, scene.endpoint.spec.rollout.keep_warm, now)]
+    times.extend(leaving_seconds(adapter, now) for adapter in scene.adapters)
+    return min((t for t in times if t is not None), default=None)
+
+
+def _why(scene: _Scene, steps: Sequence[Step]) -> Iterable[str]:
+    former = {r.name: r.state for r in scene.observed}
+    for step in steps:
+        if former.get(step.name) != step.state:
+            yield f"revision {step.name}: {former.get(step.name) or 'new'} -> {step.state or 'deleted'}"

@@ -1,0 +1,45 @@
+"""Adapters that keep a revision alive: clients use them, and no other serving revision holds them."""
+
+from collections.abc import Iterable, Sequence
+
+from tunefleet.api.lora_adapter import LoRAAdapter
+
+from .holdings import serving_name
+from .observed import ObservedRevision
+from .versions import entry_of
+
+
+def pinning_adapters(
+    revision: ObservedRevision, observed: Sequence[ObservedRevision], adapters: Iterable[LoRAAdapter]
+) -> tuple[str, ...]:
+    """Names of adapters whose serving version would answer nowhere without this revision, sorted.
+
+    A base version that moved on while an adapter is still pinned to the former one is the ordinary case. An agent that
+    does not answer counts as holding what it may hold: no data, no removal.
+    """
+    if revision.parameters is None:
+        return ()
+    version = revision.parameters.fixed.base_version
+    others = [r for r in observed if r.state == "Serving" and r.name != revision.name]
+    names = {
+        adapter.metadata.name: name
+        for adapter in adapters
+        if (name := serving_name(adapter)) and _base_version(adapter) == version
+    }
+    return tuple(
+        sorted(label for label, name in names.items() if _may_hold(revision, name) and not _held(others, name))
+    )
+
+
+def _base_version(adapter: LoRAAdapter) -> int | None:
+    serving = adapter.status.serving_version
+    entry = entry_of(adapter.status.versions, serving) if serving is not None else None
+    return entry.base_model_version if entry else None
+
+
+def _may_hold(revision: ObservedRevision, engine_name: str) -> bool:
+    return any(pod.report is None or engine_name in pod.states() for pod in revision.pods)
+
+
+def _held(others: Iterable[ObservedRevision], engine_name: str) -> bool:
+    return any(pod.holds(engine_name) for r in others for pod in r.pods)
