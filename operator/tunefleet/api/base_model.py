@@ -4,26 +4,37 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .common import MAX_VERSIONS, ObjectMeta, ObjectStatus, ServedModelName, Version, VersionStatus
+from .common import (
+    MAX_VERSIONS,
+    ObjectMeta,
+    ObjectStatus,
+    ServedModelName,
+    Version,
+    VersionStatus,
+)
 from .schema import Schema
+from .validation import keyed_by
 
 
 class BaseModelSpec(Schema):
-    """The versions of a base model. Only InferenceEndpoints spend GPUs on one."""
+    """The versions of a base model. Nothing runs for it until an InferenceEndpoint serves one of them."""
 
     served_model_name: ServedModelName | None = None
-    """What clients write as `model`; metadata.name when absent."""
-    versions: Annotated[tuple[Version, ...], Field(min_length=1, max_length=MAX_VERSIONS)]
-    """Append-only: an entry never changes; add a new one."""
+    """The name by which clients ask for it. It is metadata.name when absent."""
+    versions: Annotated[
+        tuple[Version, ...],
+        Field(min_length=1, max_length=MAX_VERSIONS, json_schema_extra=keyed_by("version")),
+    ]
+    """The versions that there are. An entry never changes; add a new one, and remove old ones that nothing serves."""
 
 
 class Architecture(Schema):
-    """What config.json and the safetensors headers say of a base; enough to judge adapters and to plan memory."""
+    """What config.json and the safetensors headers say of a base model."""
 
     model_type: str
-    """`model_type` of config.json, such as llama."""
+    """The model_type of config.json, such as llama."""
     class_name: str
-    """The first of `architectures`, such as LlamaForCausalLM."""
+    """The first of the architectures of config.json, such as LlamaForCausalLM."""
     parameters: int
     """Number of parameters, counted in the safetensors headers."""
     weight_bytes: int
@@ -45,7 +56,7 @@ class Architecture(Schema):
     max_positions: int
     """Longest context in tokens."""
     dtype: str
-    """torch dtype of the weights, such as bfloat16."""
+    """Number format of the weights, such as bfloat16."""
     quantization: str | None = None
     """Quantization method of config.json, if any."""
     experts: int | None = None
@@ -55,21 +66,24 @@ class Architecture(Schema):
 
 
 class BaseModelVersionStatus(VersionStatus):
-    """What was found out about one version of a base."""
+    """What was found out about one version of a base model."""
 
     architecture: Architecture | None = None
-    """Read from config.json and the safetensors headers."""
+    """What config.json and the safetensors headers say."""
 
 
 class BaseModelStatus(ObjectStatus):
-    """What the operator found out."""
+    """What the operator found out about the versions."""
 
-    versions: Annotated[tuple[BaseModelVersionStatus, ...], Field(max_length=4 * MAX_VERSIONS)] = ()
-    """One entry a version, removed ones included: a number is never used again for other bytes."""
+    versions: Annotated[
+        tuple[BaseModelVersionStatus, ...],
+        Field(max_length=4 * MAX_VERSIONS, json_schema_extra=keyed_by("version")),
+    ] = ()
+    """One entry for each version, removed ones included, because a number is never used again for other bytes."""
 
 
 class BaseModel(Schema):
-    """A base model and its numbered versions."""
+    """A base model and its numbered versions. InferenceEndpoints serve it, LoRAAdapters adapt it."""
 
     metadata: ObjectMeta
     spec: BaseModelSpec

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from .conditions import Condition
 from .schema import Schema
-from .sources import URI_PATTERN
+from .sources import URI_HELP, URI_PATTERN
+from .validation import Rule, keyed_by, worded
 
 MAX_VERSIONS = 64
 """Versions an object may list: keeps the cost of the transition rules inside the API server's budget."""
@@ -14,14 +15,46 @@ MAX_VERSIONS = 64
 MAX_MESSAGE = 1024
 """Characters of a message in a status."""
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+ObjectName = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        json_schema_extra=worded("write the name of an object: at most 63 lowercase letters, digits, '-' and '.'"),
+    ),
+]
 ServedModelName = Annotated[
-    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
+    str,
+    Field(
+        max_length=100,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        json_schema_extra=worded(
+            "use letters, digits, '.', '_' and '-', with a letter or digit at both ends; "
+            "'@' is what parts a name from its version"
+        ),
+    ),
 ]
 """What clients write as `model`. No `@`: that parts a name from its version."""
+LabelValue = Annotated[
+    str,
+    Field(
+        max_length=63,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        json_schema_extra=worded("write the value of a label: letters, digits, '.', '_' and '-'"),
+    ),
+]
 VersionNumber = Annotated[int, Field(ge=1, le=1_000_000)]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-SourceUriText = Annotated[str, Field(max_length=1024, pattern=URI_PATTERN)]
+Digest = Annotated[
+    str,
+    Field(
+        max_length=71,
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        json_schema_extra=worded(
+            "write sha256: and 64 lowercase hexadecimal digits, or leave digest out and read it in status"
+        ),
+    ),
+]
+SourceUriText = Annotated[str, Field(max_length=1024, pattern=URI_PATTERN, json_schema_extra=worded(URI_HELP))]
 
 
 class ObjectReference(Schema):
@@ -34,24 +67,34 @@ class ObjectReference(Schema):
 class Source(Schema):
     """Where the files of a version are."""
 
+    rules = (
+        Rule(
+            "!has(self.secretRef) || !self.uri.startsWith('pvc://')",
+            "a pvc:// source is mounted and needs no credentials: remove secretRef",
+        ),
+    )
+
     uri: SourceUriText
-    """`pvc://CLAIM/PATH`, `s3://BUCKET/PREFIX` or `hf://ORG/NAME@REVISION`."""
+    """Place of the files: `pvc://CLAIM/PATH`, `s3://BUCKET/PREFIX` or `hf://ORG/NAME@REVISION`."""
     secret_ref: ObjectReference | None = None
-    """Secret of this namespace with the credentials: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL,
-    AWS_REGION for s3; HF_TOKEN and HF_ENDPOINT for hf."""
+    """Secret of this namespace with the credentials. Keys for s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    AWS_ENDPOINT_URL and AWS_REGION. Keys for hf: HF_TOKEN and HF_ENDPOINT."""
 
 
 class Version(Schema):
     """One immutable, numbered version."""
 
+    rules = (Rule("self == oldSelf", "a version never changes; add a new one"),)
+
     version: VersionNumber
-    """Number of the version; never used again for other bytes."""
+    """Number of the version. It is never used again for other bytes."""
     source: Source
     """Where the files are."""
     digest: Digest | None = None
-    """sha256 over the files (see the reference of digests); verified when given, recorded in status when not."""
+    """The sha256 over the version's files. It is verified when given, and recorded in status when not."""
     lineage: dict[str, Annotated[str, Field(max_length=1024)]] | None = Field(default=None, max_length=32)
-    """Where the version comes from: dataset, training run, scores, promotedBy. Free of meaning to the engine."""
+    """Where the version comes from, such as its dataset, training run, scores and who promoted it. Engines never see
+    it."""
 
 
 class VersionStatus(Schema):
@@ -60,13 +103,13 @@ class VersionStatus(Schema):
     version: int
     """Number of the version."""
     digest: str | None = None
-    """sha256 over the files."""
+    """The sha256 over its files."""
     resolved_uri: str | None = None
-    """The URI with branch or tag resolved to a commit."""
+    """The URI, with a branch or tag resolved to a commit."""
     size_bytes: int | None = None
-    """Bytes of all files of the version."""
+    """Bytes of all its files."""
     accepted: bool | None = None
-    """True: may be served. False: refused, see reason. Absent: still being read."""
+    """True when it may be served, false when it was refused (see reason), absent while it is being read."""
     reason: str | None = None
     """Why it was refused, or is still being read."""
     message: str | None = None
@@ -78,8 +121,8 @@ class ObjectStatus(Schema):
 
     observed_generation: int = -1
     """The generation of the spec that this status speaks of; -1 before the operator has seen the object."""
-    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
-    """Ready, and while they hold Reconciling and Stalled."""
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=keyed_by("type"))
+    """Ready always; Reconciling and Stalled only while they are true."""
 
 
 class ObjectMeta(Schema):

@@ -112,16 +112,18 @@ class Reason(StrEnum):
 
 
 class Condition(Schema):
-    """One condition, as metav1.Condition."""
+    """One condition, in the form that all Kubernetes tools read."""
 
     type: ConditionType
+    """Ready, Reconciling or Stalled."""
     status: Status
+    """True, False, or Unknown while work goes on."""
     reason: Reason
-    """CamelCase reason, stable."""
+    """Why, in one stable word for programs."""
     message: str
-    """One sentence for people: what is so, and what to do about it."""
+    """What is so, and what to do about it, in one sentence for people."""
     last_transition_time: str
-    """RFC 3339, when status last changed."""
+    """When status last changed."""
     observed_generation: int
     """The generation of the spec that this was computed from."""
 

@@ -4,27 +4,56 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .common import ObjectMeta, ObjectName, ObjectStatus, VersionNumber
+from .common import LabelValue, ObjectMeta, ObjectName, ObjectStatus, VersionNumber
+from .engine_flags import OWNED_FLAGS, advice
 from .schema import Schema
+from .validation import UNIQUE, Rule, cel_list, checked, keyed_by, worded
 
 Auto = Literal["Auto"]
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 CPU = "cpu"
 """accelerator.resourceName for engines that use no device."""
+
+_CHOICE = Field(
+    max_length=32,
+    pattern=r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$",
+    json_schema_extra=worded("write one of vLLM's choices: lowercase letters, digits, '_' and '-'"),
+)
+_FLAG = "self.find('^--[^=.]+').replace('_', '-')"
+_EXTRA_ARG = Annotated[
+    str,
+    Field(
+        max_length=512,
+        pattern=r"^--[A-Za-z][A-Za-z0-9._+-]*(=(?s:.*))?$",
+        json_schema_extra=worded("write each flag as --name=value or --name, one to an element")
+        | checked(
+            Rule(
+                f"!self.matches('^--[^=.]') || !{cel_list(OWNED_FLAGS)}.exists(flag, flag.startsWith({_FLAG}))",
+                "this flag is set by Tunefleet: remove it",
+                f"{cel_list(map(advice, OWNED_FLAGS))}.filter(advice, advice.startsWith({_FLAG}))[0]",
+            )
+        ),
+    ),
+]
 
 
 class ModelReference(Schema):
     """A version of a BaseModel of this namespace."""
 
-    name: ObjectName
-    """Name of the BaseModel."""
+    name: ObjectName = Field(
+        json_schema_extra=checked(
+            Rule("self == oldSelf", "model.name never changes; create another InferenceEndpoint for another base model")
+        )
+    )
+    """Name of the BaseModel. It never changes."""
     version: VersionNumber
-    """Version to serve; patch it up to promote and down to roll back."""
+    """The version to serve. Patch it up to promote and down to roll back."""
 
 
 class LabelSelector(Schema):
-    """Adapters by label; empty selects every adapter of the base."""
+    """Selects adapters by label. When empty it selects every adapter of the base."""
 
-    match_labels: dict[str, str] = Field(default={}, max_length=16)
+    match_labels: dict[str, LabelValue] = Field(default={}, max_length=16)
     """Labels that an adapter must have, all of them."""
 
 
@@ -32,59 +61,75 @@ class Adapters(Schema):
     """Which adapters of the base the endpoint carries, and how many and how large ones fit."""
 
     selector: LabelSelector = LabelSelector()
-    """Adapters by label; empty selects every adapter of the base."""
+    """Selects adapters by label. When empty it selects every adapter of the base."""
     max_rank: Annotated[int, Field(ge=1, le=512)] | Auto = "Auto"
-    """Highest rank that fits. Every slot takes memory for it. Auto: what the selected adapters need, at least 16;
-    it grows with a new revision and never shrinks."""
+    """The highest rank that fits, a number or Auto. Every slot takes memory for it. Auto is what the selected adapters
+    need, at least 16; it grows with a new revision and never shrinks."""
     slots: Annotated[int, Field(ge=1, le=512)] | Auto = "Auto"
-    """Adapters that can run in one batch (vLLM's --max-loras). Auto: at least 8, grows with a new revision."""
+    """How many adapters can run in one batch, a number or Auto. Auto is at least 8 and grows with a new revision."""
 
 
 class Engine(Schema):
-    """How vLLM is started. A change makes a new revision."""
+    """How vLLM is started. A change makes a new revision: new pods start, then the old ones go."""
 
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Runtime image; the operator's default when absent."""
-    dtype: Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=32)] = "auto"
-    """vLLM's --dtype."""
-    quantization: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=32)] | None = None
-    """vLLM's --quantization; read from config.json when absent."""
-    max_model_length: Annotated[int, Field(ge=16)] | None = None
-    """Longest context in tokens (--max-model-len); the model's own when absent."""
+    image: (
+        Annotated[str, Field(max_length=512, pattern=r"^\S+$", json_schema_extra=worded("write an image reference"))]
+        | None
+    ) = None
+    """Runtime image. It is the operator's default when absent."""
+    dtype: Dtype = "auto"
+    """Number format of weights and activations (--dtype of vLLM)."""
+    quantization: Annotated[str, _CHOICE] | None = None
+    """Quantization method (--quantization of vLLM). It is read from config.json when absent."""
+    max_model_length: Annotated[int, Field(ge=16, le=100_000_000)] | None = None
+    """Longest context in tokens (--max-model-len of vLLM). It is the model's own when absent."""
     max_concurrent_requests: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Requests in one batch (--max-num-seqs); vLLM's own when absent."""
+    """Requests in one batch (--max-num-seqs of vLLM). It is vLLM's own default when absent."""
     prefix_caching: bool = True
-    """Reuse the KV cache of equal prompt heads (--enable-prefix-caching)."""
-    kv_cache_dtype: Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=32)] | None = None
-    """vLLM's --kv-cache-dtype."""
-    extra_args: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=64)] = ()
-    """Further flags as `--name=value` or `--name`. Flags that the operator owns are refused by name."""
+    """Whether prompts that begin alike share their KV cache (--enable-prefix-caching of vLLM)."""
+    kv_cache_dtype: Annotated[str, _CHOICE] | None = None
+    """Number format of the KV cache (--kv-cache-dtype of vLLM). It is that of the model when absent."""
+    extra_args: Annotated[tuple[_EXTRA_ARG, ...], Field(max_length=64)] = ()
+    """Further flags for vLLM, each as --name=value or --name. Flags that Tunefleet sets itself are refused by name."""
 
 
 class Parallelism(Schema):
-    """How one replica spreads over GPUs."""
+    """How one replica spreads over the GPUs of its node."""
 
     tensor: Annotated[int, Field(ge=1, le=64)] | Auto = "Auto"
-    """GPUs that share every layer (--tensor-parallel-size). Auto: the fewest that hold the weights and divide
-    the heads."""
+    """GPUs that share every layer, a number or Auto. Auto is the fewest that hold the weights and divide the heads."""
     pipeline: Annotated[int, Field(ge=1, le=64)] = 1
-    """GPUs that share the layers in stages (--pipeline-parallel-size)."""
+    """Number of stages that the layers are divided into."""
 
 
 class Accelerator(Schema):
     """What a replica is scheduled on."""
 
-    resource_name: Annotated[str, Field(min_length=1, max_length=253)] = "nvidia.com/gpu"
-    """Extended resource to ask for, one for each GPU; `cpu` asks for no device."""
-    products: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=16)] = ()
-    """Values of the node label nvidia.com/gpu.product that will do; empty: any."""
+    rules = (
+        Rule(
+            f"self.resourceName != '{CPU}' || !has(self.products) || self.products.size() == 0",
+            "products name GPUs: remove them, or set resourceName to what those GPUs are asked for by",
+        ),
+    )
+
+    resource_name: Annotated[
+        str,
+        Field(
+            max_length=253,
+            pattern=r"^(cpu|[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$",
+            json_schema_extra=worded("write cpu, or an extended resource such as nvidia.com/gpu"),
+        ),
+    ] = "nvidia.com/gpu"
+    """Extended resource to ask for, one for each GPU. The value cpu asks for no device."""
+    products: Annotated[tuple[LabelValue, ...], Field(max_length=16, json_schema_extra=UNIQUE)] = ()
+    """Values of the node label nvidia.com/gpu.product that will do. When empty, any will."""
 
 
 class Placement(Schema):
     """Where pods may run."""
 
-    regions: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=16)] = ()
-    """Values of topology.kubernetes.io/region; required, not preferred. Empty: anywhere."""
+    regions: Annotated[tuple[LabelValue, ...], Field(max_length=16, json_schema_extra=UNIQUE)] = ()
+    """Values of the node label topology.kubernetes.io/region, one of which is required. When empty, any will do."""
 
 
 class EndpointRollout(Schema):
@@ -95,22 +140,36 @@ class EndpointRollout(Schema):
 
 
 class InferenceEndpointSpec(Schema):
-    """Engine pods for one version of a base and the adapters selected for it."""
+    """Which version of a base model is served, with which adapters, on what and how."""
+
+    rules = (
+        Rule(
+            f"self.accelerator.resourceName != '{CPU}' || self.parallelism.pipeline == 1"
+            " && (self.parallelism.tensor == 'Auto' || self.parallelism.tensor == 1)",
+            "an engine on cpu is one process: set parallelism.tensor to Auto or 1, and pipeline to 1",
+            field_path=".parallelism",
+        ),
+        Rule(
+            "type(self.parallelism.tensor) != int || int(self.parallelism.tensor) * self.parallelism.pipeline <= 64",
+            "tensor times pipeline is the number of GPUs of one pod: at most 64",
+            field_path=".parallelism",
+        ),
+    )
 
     model: ModelReference
-    """The version of the base that is served."""
+    """The version of the base model that is served."""
     adapters: Adapters = Adapters()
-    """The adapters that it carries."""
+    """Which adapters of the base model it carries, and how many and how large ones fit."""
     engine: Engine = Engine()
-    """How vLLM is started."""
+    """How vLLM is started. A change makes a new revision: new pods start, then the old ones go."""
     parallelism: Parallelism = Parallelism()
-    """How one replica spreads over GPUs."""
+    """How one replica spreads over the GPUs of its node."""
     accelerator: Accelerator = Accelerator()
     """What a replica is scheduled on."""
     placement: Placement = Placement()
     """Where pods may run."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """Engine replicas; fixed here or set through /scale."""
+    """Number of engine pods. It is fixed here, or set through the scale subresource."""
     rollout: EndpointRollout = EndpointRollout()
     """How a new revision replaces the old one."""
 
@@ -119,15 +178,15 @@ class EndpointPlan(Schema):
     """What the operator worked out for the wanted revision."""
 
     tensor: int
-    """GPUs that share every layer."""
+    """Number of GPUs that share every layer."""
     accelerators_per_replica: int
-    """Devices that one replica asks for; 0 on CPU."""
+    """Number of devices that one replica asks for; 0 on CPU."""
     slots: int
-    """vLLM's --max-loras."""
+    """Number of adapters that can run in one batch (--max-loras of vLLM)."""
     max_rank: int
-    """vLLM's --max-lora-rank."""
+    """The highest rank that fits (--max-lora-rank of vLLM)."""
     why: Annotated[tuple[str, ...], Field(max_length=16)] = ()
-    """How each number came about."""
+    """How each number came about, in sentences."""
 
 
 RevisionState = Literal["Progressing", "Serving", "Warm", "Draining"]
@@ -143,34 +202,34 @@ class Revision(Schema):
     engine_name: str
     """The name under which its engines know the base."""
     state: RevisionState
-    """Progressing: starting. Serving: answers. Warm: kept for going back. Draining: about to go."""
+    """Progressing while it starts, Serving when it answers, Warm when kept for going back, Draining before it goes."""
     replicas: int = 0
-    """Pods that exist."""
+    """Number of pods that exist."""
     ready_replicas: int = 0
-    """Pods that answered a real completion."""
+    """Number of pods that answered a real completion."""
     since: str
-    """RFC 3339, when it came into this state."""
+    """When it came into this state."""
 
 
 class InferenceEndpointStatus(ObjectStatus):
-    """What runs."""
+    """What runs for the endpoint."""
 
     plan: EndpointPlan | None = None
     """What was worked out for the wanted revision."""
-    revisions: Annotated[tuple[Revision, ...], Field(max_length=16)] = ()
-    """Sets of pods, the wanted one last."""
+    revisions: Annotated[tuple[Revision, ...], Field(max_length=16, json_schema_extra=keyed_by("name"))] = ()
+    """The sets of engine pods, the wanted one last."""
     replicas: int = 0
-    """Pods of the serving revision; read by /scale."""
+    """Number of pods of the serving revision, also reported by the scale subresource."""
     ready_replicas: int = 0
-    """Of these, pods that answered a real completion."""
+    """Number of these pods that answered a real completion."""
     selector: str = ""
-    """Selects the serving revision's pods; read by /scale."""
+    """Label selector of the serving revision's pods, also reported by the scale subresource."""
     adapters: int = 0
-    """Adapters selected."""
+    """Number of adapters that the selector selects."""
 
 
 class InferenceEndpoint(Schema):
-    """Engine pods for one version of a base and its adapters."""
+    """Engine pods that serve one version of a base model and the adapters selected for it."""
 
     metadata: ObjectMeta
     spec: InferenceEndpointSpec

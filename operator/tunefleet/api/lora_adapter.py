@@ -15,37 +15,62 @@ from .common import (
     VersionStatus,
 )
 from .schema import Schema
+from .validation import Rule, checked, keyed_by
+
+_LISTED = "self.versions.exists(v, v.version == self.activeVersion)"
+_STILL_SERVING = (
+    "!has(self.status) || !has(self.status.servingVersion)"
+    " || self.spec.versions.exists(v, v.version == self.status.servingVersion)"
+    " || !oldSelf.spec.versions.exists(v, v.version == self.status.servingVersion)"
+)
 
 
 class LoRAAdapterVersion(Version):
     """One immutable version of an adapter, pinned to a version of its base."""
 
     base_model_version: VersionNumber
-    """The base's version that it was trained on; adapter and base are served as a unit."""
+    """The version of the base that it was trained on. Adapter and base are served as a unit."""
 
 
 class LoRAAdapterSpec(Schema):
-    """An adapter: patch activeVersion to promote or to roll back."""
+    """The versions of an adapter, and the one that shall answer. Patch activeVersion to promote or to roll back."""
 
-    base_model_ref: ObjectReference
-    """The BaseModel of this namespace that it adapts."""
+    rules = (
+        Rule(
+            _LISTED,
+            "activeVersion is not listed in versions",
+            "'activeVersion %d is not listed in versions: list it, or name a listed one (none is removed while active)'"
+            ".format([self.activeVersion])",
+            field_path=".activeVersion",
+        ),
+    )
+
+    base_model_ref: ObjectReference = Field(
+        json_schema_extra=checked(
+            Rule("self == oldSelf", "baseModelRef never changes; create another LoRAAdapter for another base model")
+        )
+    )
+    """The BaseModel of this namespace that it adapts. It never changes."""
     served_model_name: ServedModelName | None = None
-    """What clients write as `model`; metadata.name when absent."""
+    """The name by which clients ask for it. It is metadata.name when absent."""
     active_version: VersionNumber
-    """The version that shall answer; patch it up to promote and down to roll back."""
-    versions: Annotated[tuple[LoRAAdapterVersion, ...], Field(min_length=1, max_length=MAX_VERSIONS)]
-    """Append-only: an entry never changes; add a new one."""
+    """The version that shall answer. Patch it up to promote and down to roll back."""
+    versions: Annotated[
+        tuple[LoRAAdapterVersion, ...],
+        Field(min_length=1, max_length=MAX_VERSIONS, json_schema_extra=keyed_by("version")),
+    ]
+    """The versions that there are. An entry never changes; add a new one, and remove old ones that no longer serve."""
     keep_warm: Annotated[int, Field(ge=0, le=8)] = 1
-    """Former active versions that stay loaded, so that going back takes no load."""
+    """Number of former versions that stay loaded, so that going back to them takes no load."""
 
 
 class LoRAAdapterVersionStatus(VersionStatus):
     """What was found out about one version of an adapter."""
 
     base_model_version: int | None = None
-    """The base's version that it was judged against."""
+    """The version of the base that it was judged against."""
     rank: int | None = None
-    """The rank of its tensors (the highest, where modules differ)."""
+    """The rank of its tensors; the highest, where modules differ."""
     target_modules: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """The modules that it adapts."""
 
@@ -58,7 +83,7 @@ class Traffic(Schema):
     engine_name: str
     """The name under which engines know these bytes."""
     weight: int = 100
-    """Percent."""
+    """Share of the requests, in percent."""
 
 
 class Loaded(Schema):
@@ -74,35 +99,48 @@ class Transition(Schema):
     """A change of the serving version."""
 
     time: str
-    """RFC 3339."""
+    """When it happened."""
     from_version: int | None = Field(default=None, alias="from")
-    """Version before; absent for the first."""
+    """The version before; absent for the first."""
     to_version: int = Field(alias="to")
-    """Version after."""
+    """The version after."""
     cause: str
-    """Promoted, RolledBack, or the words of what happened."""
+    """What caused it: Promoted, RolledBack, or a sentence."""
 
 
 MAX_HISTORY = 32
 
 
 class LoRAAdapterStatus(ObjectStatus):
-    """What is served, and what was found out."""
+    """What is served, and what the operator found out about the versions."""
 
     serving_version: int | None = None
     """The version that answers now."""
     traffic: Annotated[tuple[Traffic, ...], Field(max_length=8)] = ()
     """Versions that answer, with their shares."""
     loaded: Loaded = Loaded()
-    """Where the serving version is."""
-    versions: Annotated[tuple[LoRAAdapterVersionStatus, ...], Field(max_length=4 * MAX_VERSIONS)] = ()
-    """One entry a version, removed ones included: a number is never used again for other bytes."""
+    """On how many engine pods the serving version is."""
+    versions: Annotated[
+        tuple[LoRAAdapterVersionStatus, ...],
+        Field(max_length=4 * MAX_VERSIONS, json_schema_extra=keyed_by("version")),
+    ] = ()
+    """One entry for each version, removed ones included, because a number is never used again for other bytes."""
     history: Annotated[tuple[Transition, ...], Field(max_length=MAX_HISTORY)] = ()
     """Changes of the serving version, latest last."""
 
 
 class LoRAAdapter(Schema):
-    """A LoRA adapter and its numbered versions."""
+    """A LoRA adapter of a base model and its numbered versions, one of which answers."""
+
+    rules = (
+        Rule(
+            _STILL_SERVING,
+            "the version that serves cannot be removed",
+            "'version %d still answers: remove it when status.servingVersion has moved on'"
+            ".format([self.status.servingVersion])",
+            field_path=".spec.versions",
+        ),
+    )
 
     metadata: ObjectMeta
     spec: LoRAAdapterSpec

@@ -28,7 +28,8 @@ MANAGER = "tunefleet"
 ENGINE_PORT = 8000
 AGENT_PORT = 8001
 
-_MAX_NAME = 63
+MAX_NAME = 63
+"""Characters of a name that becomes the value of a label, or the name of a Service."""
 
 
 def engine_name(served_name: str, version: int, digest: str) -> str:
@@ -57,6 +58,6 @@ def short_hash(text: str) -> str:
 def child_name(*parts: str) -> str:
     """Parts joined by dashes; past 63 characters the head is cut and a hash of the whole keeps it unique."""
     whole = "-".join(parts)
-    if len(whole) <= _MAX_NAME:
+    if len(whole) <= MAX_NAME:
         return whole
-    return f"{whole[: _MAX_NAME - 9].rstrip('-.')}-{short_hash(whole)}"
+    return f"{whole[: MAX_NAME - 9].rstrip('-.')}-{short_hash(whole)}"

@@ -1,15 +1,22 @@
-"""The base of every API model: camelCase outside, snake_case inside, frozen, unknown fields refused.
+"""The base of every API model: camelCase outside, snake_case inside, frozen.
 
-Unknown fields are refused when an object is *built* here, never when one is read back from the API server:
-a newer CRD may know more than this process, so `read` drops what it does not know.
+`read` drops fields that it does not know: a newer CRD may know more than this process. The API server refuses or prunes
+them for users.
 """
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel as PydanticModel
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
+
+from .validation import Rule, checked
+
+
+def _with_rules(schema: dict[str, Any], model: type["Schema"]) -> None:
+    if model.rules:
+        schema |= checked(*model.rules)
 
 
 class Schema(PydanticModel):
@@ -21,7 +28,11 @@ class Schema(PydanticModel):
         frozen=True,
         extra="ignore",
         use_attribute_docstrings=True,
+        json_schema_extra=_with_rules,
     )
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """What the API server checks of the whole structure, beyond the types of its fields."""
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> Self:
