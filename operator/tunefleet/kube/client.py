@@ -53,6 +53,10 @@ class ApiError(Exception):
             return cls(status, "", body[:500].decode(errors="replace"))
 
 
+class NoClusterError(Exception):
+    """Nothing says where the API server is, or how to speak to it."""
+
+
 class Listing(NamedTuple):
     """Every object of a collection, as of one resourceVersion."""
 
@@ -74,16 +78,19 @@ class Client:
     async def connect(cls, kubeconfig: str | None = None) -> Self:
         """With this kubeconfig, else KUBECONFIG, else the pod's service account, else ~/.kube/config.
 
-        Raises kubernetes' ConfigException with a sentence that says what is missing.
+        Raises NoClusterError with a sentence that says what is missing.
         """
         configuration = type.__call__(kubernetes_client.Configuration)
         path = kubeconfig or os.environ.get("KUBECONFIG")
-        if path is None and _in_cluster():
-            kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call,unused-ignore]
-        else:
-            await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call,unused-ignore]
-                config_file=path, client_configuration=configuration, persist_config=False
-            )
+        try:
+            if path is None and _in_cluster():
+                kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call,unused-ignore]
+            else:
+                await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call,unused-ignore]
+                    config_file=path, client_configuration=configuration, persist_config=False
+                )
+        except (kubernetes_config.ConfigException, OSError) as error:
+            raise NoClusterError(f"No way to an API server: {error} Set KUBECONFIG, or run in a pod.") from error
         return cls(configuration)
 
     async def __aenter__(self) -> Self:

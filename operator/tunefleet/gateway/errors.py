@@ -1,0 +1,118 @@
+"""Every error that the gateway itself answers, in the shape that OpenAI's clients parse.
+
+Errors of engines are not rewritten; they pass through as they came.
+"""
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(eq=False)
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+    """An error answer of the gateway."""
+
+    status: int
+    message: str
+    """One sentence that says what to do; may repeat the client's model name, never its prompt."""
+    code: str
+    """Stable, for programs."""
+    param: str | None = None
+    """The field at fault."""
+    retry_after: int | None = None
+    """Seconds, for the Retry-After header."""
+    allow: str | None = None
+    """Methods, for the Allow header of a 405."""
+    closes: bool = False
+    """What follows on the connection cannot be told apart any more, so it ends after the answer."""
+
+    @property
+    def kind(self) -> str:
+        """OpenAI's `type`."""
+        return "invalid_request_error" if self.status < 500 else "server_error"
+
+    def body(self) -> bytes:
+        """`{"error": {...}}`, one line."""
+        error = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return json.dumps({"error": error}).encode()
+
+
+def malformed(message: str) -> Refusal:
+    """A request that is not HTTP as RFC 9112 has it; where it ends is anybody's guess, so the connection closes."""
+    return Refusal(400, message, "malformed_request", closes=True)
+
+
+def too_large(what: str, limit: int) -> Refusal:
+    """A head or a body above the limit. 431 and 413 by what it is."""
+    status, code = (431, "request_head_too_large") if what == "head" else (413, "request_too_large")
+    return Refusal(status, f"The request's {what} is larger than {limit} bytes.", code, closes=True)
+
+
+def too_slow(what: str) -> Refusal:
+    """A client that did not send its request in time."""
+    return Refusal(408, f"The request's {what} did not arrive in time.", "request_timeout", closes=True)
+
+
+def no_route(method: str, path: str) -> Refusal:
+    """A path that does not exist."""
+    known = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /v1/models/{id}"
+    return Refusal(404, f"{method} {path} does not exist here; use {known}.", "unknown_url")
+
+
+def wrong_method(method: str, path: str, allow: str) -> Refusal:
+    """A path that exists, asked for in another way."""
+    return Refusal(405, f"{path} takes {allow}, not {method}.", "method_not_allowed", allow=allow)
+
+
+def unknown_model(model: str) -> Refusal:
+    """A name that no object owns."""
+    message = (
+        f"The model {_shown(model)} does not exist. GET /v1/models lists the models that can answer now; "
+        "append @vN to a name to ask for one of its loaded versions."
+    )
+    return Refusal(404, message, "model_not_found", param="model")
+
+
+def unavailable_model(model: str, retry_after: int) -> Refusal:
+    """A name that is known, and that no engine holds at the moment."""
+    message = (
+        f"The model {_shown(model)} exists, but no engine holds it at the moment: it is starting, loading, or was "
+        "refused; its object's status says which. Try again later."
+    )
+    return Refusal(503, message, "model_not_available", param="model", retry_after=retry_after)
+
+
+def unreachable(model: str, retry_after: int) -> Refusal:
+    """No engine accepted a connection, so the request did not run."""
+    message = f"No engine that holds {_shown(model)} could be reached; the request did not run. Try again."
+    return Refusal(503, message, "engine_unreachable", retry_after=retry_after)
+
+
+def engine_lost(model: str) -> Refusal:
+    """The engine took the request and broke off before it answered anything."""
+    message = (
+        f"The engine that {_shown(model)} was sent to broke off before it answered. The request may have run; "
+        "it was not repeated."
+    )
+    return Refusal(502, message, "engine_failed")
+
+
+def engine_silent(model: str, seconds: float) -> Refusal:
+    """The engine took the request and said nothing for too long."""
+    message = f"The engine that {_shown(model)} was sent to said nothing for {seconds:.0f} seconds."
+    return Refusal(504, message, "engine_timeout")
+
+
+def stream_broken(model: str) -> Refusal:
+    """The engine broke off in the middle of a stream; sent as an event, as the status line is long gone."""
+    message = f"The engine that served {_shown(model)} broke off; the answer is incomplete. Send the request again."
+    return Refusal(502, message, "stream_broken")
+
+
+def overloaded(retry_after: int) -> Refusal:
+    """More connections than this process was told to hold."""
+    message = "This gateway holds as many connections as it may. Try again later."
+    return Refusal(503, message, "too_many_connections", retry_after=retry_after, closes=True)
+
+
+def _shown(model: str) -> str:
+    return json.dumps(model if len(model) <= 128 else model[:125] + "...", ensure_ascii=False)

@@ -1,0 +1,110 @@
+"""tunefleet-gateway: the command line."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import click
+
+from .settings import Settings, Timeouts
+
+log = logging.getLogger("tunefleet.gateway")
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@click.command(context_settings={"auto_envvar_prefix": "TUNEFLEET", "show_default": True, "max_content_width": 100})
+@click.option(
+    "--auth",
+    type=click.Choice(["open"]),
+    required=True,
+    help="Who may call. `open`: everybody who reaches the port; no API key is read or asked for. "
+    "It must be given, so that nobody runs an open gateway by accident.",
+)
+@click.option("--host", default="0.0.0.0", help="Address of both ports.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Public port: the OpenAI-compatible API.")
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    default=9090,
+    help="Port of /healthz, /readyz, /metrics and /table; keep it inside the cluster.",
+)
+@click.option(
+    "--watch-namespace",
+    "namespaces",
+    multiple=True,
+    help="Serve the objects of this namespace only; repeat for more.  [default: all namespaces]",
+)
+@click.option(
+    "--fleet-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("/etc/tunefleet/fleet/gatewayKey"),
+    help="Key that engines' and agents' credentials are derived from: `gatewayKey` of the Secret tunefleet-fleet.",
+)
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Instead of the pod's own account.")
+@click.option(
+    "--drain-seconds",
+    type=click.FloatRange(min=0),
+    default=Settings.drain_seconds,
+    help="After SIGTERM, how long streams may go on; keep it below the pod's grace period.",
+)
+@click.option(
+    "--max-body-bytes",
+    type=click.IntRange(min=1),
+    default=Settings().limits.body,
+    help="Largest request body; larger ones get 413.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    default=Settings.max_connections,
+    help="Client connections at a time; further ones get 503.",
+)
+@click.option(
+    "--engine-timeout",
+    type=click.FloatRange(min=1),
+    default=Timeouts.engine,
+    help="Seconds that an engine may say nothing, before its answer or within it.",
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="To standard error."
+)
+def main(
+    auth: str,
+    host: str,
+    port: int,
+    admin_port: int,
+    namespaces: tuple[str, ...],
+    fleet_key_file: Path,
+    kubeconfig: str | None,
+    drain_seconds: float,
+    max_body_bytes: int,
+    max_connections: int,
+    engine_timeout: float,
+    log_level: str,
+) -> None:
+    """Route OpenAI requests to the engines that hold the model's version.
+
+    POST /v1/chat/completions and /v1/completions go to an engine: `model` is replaced by the exact version, every
+    other byte stays as it came. GET /v1/models lists what can answer now. A model is a served name, NAME@vN for one
+    of its loaded versions, or an exact version as answers show it.
+
+    Every option can be set by an environment variable: TUNEFLEET_ and its name, such as TUNEFLEET_AUTH=open.
+    """
+    from ..kube.client import NoClusterError
+    from .process import Process, run
+    from .request_reader import Limits
+
+    logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+    log.warning("auth is %s: whoever reaches port %d may use every model", auth, port)
+    settings = Settings(
+        limits=Limits(Settings().limits.head, max_body_bytes),
+        timeouts=Timeouts(engine=engine_timeout),
+        max_connections=max_connections,
+        drain_seconds=drain_seconds,
+    )
+    process = Process(host, port, admin_port, namespaces, fleet_key_file.read_bytes(), kubeconfig)
+    try:
+        asyncio.run(run(process, settings))
+    except* (OSError, NoClusterError) as failed:
+        raise click.ClickException("; ".join(str(error) for error in failed.exceptions)) from None

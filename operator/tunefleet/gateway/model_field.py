@@ -1,0 +1,121 @@
+"""The one field of a request body that the gateway reads and writes: the top-level `model`.
+
+The body is decoded by msgspec, which skips every other field at memory speed and proves that the JSON is whole; it
+does not say where the value stood, nor whether the key came twice. That is found in the text: in valid JSON the
+bytes `"model"` followed by a colon, with no backslash before, are always a key. Mostly there is exactly one, and
+msgspec saw it at the top. Where nested objects have such keys too, depth decides: between one candidate and the
+next, strings are taken out and brackets counted, all by whole-buffer operations of `bytes`.
+
+Two top-level `model` keys are refused: engines take the last, other readers the first, and a gateway that routes by
+one while the engine runs the other would break the promise of right weights.
+"""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from .errors import Refusal
+
+
+class ModelField(NamedTuple):
+    """The value of `model` and where it stands: body[start:end] is the JSON string, quotes included."""
+
+    name: str
+    start: int
+    end: int
+
+
+class _Body(msgspec.Struct):
+    model: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+_KEY = b'"model"'
+_COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_ESCAPED_KEY = re.compile(
+    rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"',
+)
+_ESCAPE = b"\\u00"
+_PLAIN = bytes(sorted(set(range(256)) - set(b'"{}[]')))
+"""Every byte that says nothing about depth."""
+MAX_NESTED_KEYS = 4096
+"""`model` keys at any depth in one body. Each costs a step in Python; people's schemas have a handful."""
+
+
+def find_model(body: bytes) -> ModelField:
+    """The field. Raises Refusal (400) for a body that is not a JSON object with exactly one non-empty `model`."""
+    name = _decode(body)
+    if not name:
+        raise Refusal(400, "Name a model in the field 'model'; GET /v1/models lists them.", "model_missing", "model")
+    keys = _keys(body)
+    if len(keys) > MAX_NESTED_KEYS:
+        raise Refusal(400, f"The body has more than {MAX_NESTED_KEYS} keys named 'model'.", "invalid_body", "model")
+    if len(keys) > 1:
+        keys = _top_level(body, keys)
+    if len(keys) != 1:
+        raise Refusal(400, "The field 'model' must be there exactly once.", "model_repeated", "model")
+    return _field(body, name, keys[0])
+
+
+def _decode(body: bytes) -> str | None:
+    try:
+        return _DECODER.decode(body).model
+    except msgspec.ValidationError as error:
+        raise Refusal(400, f"The body is not what it must be: {error}.", "invalid_body", "model") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refusal(400, f"The body must be a JSON object in UTF-8: {error}.", "invalid_json") from None
+
+
+def _keys(body: bytes) -> list[int]:
+    """Where keys that read `model` start, at any depth, in any spelling."""
+    escaped = _ESCAPE in body
+    found = [match.start() for match in _ESCAPED_KEY.finditer(body)] if escaped else _literal_keys(body)
+    return [start for start in found if _is_key(body, start)]
+
+
+def _literal_keys(body: bytes) -> list[int]:
+    found, start = [], body.find(_KEY)
+    while start >= 0:
+        found.append(start)
+        start = body.find(_KEY, start + len(_KEY))
+    return found
+
+
+def _is_key(body: bytes, start: int) -> bool:
+    """After a backslash the quote is part of a longer string; without a colon the string is a value."""
+    if start > 0 and body[start - 1] == ord("\\"):
+        return False
+    return _COLON.match(body, body.index(b'"', start + 1) + 1) is not None
+
+
+def _top_level(body: bytes, keys: list[int]) -> list[int]:
+    """Of these keys, those of the outermost object."""
+    top, depth, position = [], 0, 0
+    for key in keys:
+        depth += _deeper(body[position:key])
+        position = key
+        if depth == 1:
+            top.append(key)
+    return top
+
+
+def _deeper(text: bytes) -> int:
+    """Brackets opened less brackets closed, outside strings; the text starts outside one.
+
+    Escaped backslashes go first, then escaped quotes, so every quote left opens or closes. Two quotes side by side
+    change nothing for what stands around them. After that, every second part between quotes is outside.
+    """
+    bare = text.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _PLAIN).replace(b'""', b"")
+    outside = b"".join(bare.split(b'"')[::2])
+    return outside.count(b"{") + outside.count(b"[") - outside.count(b"}") - outside.count(b"]")
+
+
+def _field(body: bytes, name: str, key: int) -> ModelField:
+    colon = _COLON.match(body, body.index(b'"', key + 1) + 1)
+    assert colon is not None
+    value = _STRING.match(body, colon.end())
+    assert value is not None
+    return ModelField(name, value.start(), value.end())

@@ -1,0 +1,288 @@
+"""Where a request for a model name may go: a table computed from the three kinds, engine pods and agents' reports.
+
+The promise that this file keeps is "right weights or an error":
+- A name belongs to one object (`served_names.owners`); a younger namesake gets no traffic, not even by exact name.
+- An adapter's version runs only on pods of its own namespace whose agent reports the very digest that the object's
+  status recorded for that version, loaded, on an engine that answered. A pod that merely should hold it is no
+  candidate.
+- Pods of a Draining revision, or of one that the endpoint's status does not list, get nothing new.
+
+A name without a candidate is still in the table: the gateway tells "asleep or starting" (503) from "unknown" (404).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..api.base_model import BaseModel
+from ..api.inference_endpoint import InferenceEndpoint, RevisionState
+from ..api.lora_adapter import LoRAAdapter
+from ..api.names import ENGINE_PORT, version_name
+from ..engine.adapters_api import AdaptersReport, AdapterState
+from .facts import Key
+from .served_names import Served, owners
+
+TIERS: Mapping[RevisionState, int] = {"Serving": 0, "Warm": 1, "Progressing": 2}
+"""Revisions that may answer, the preferred first. A Warm one answers for adapters pinned to its base version."""
+SERVING = TIERS["Serving"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePod:
+    """The part of an engine pod that routing reads."""
+
+    key: Key
+    ip: str
+    """Empty while it has none, and once it has ended."""
+    endpoint: str
+    """Name of its InferenceEndpoint."""
+    revision: str
+    """Name of its Deployment."""
+    base_model: str
+    """Name of its BaseModel."""
+    terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What an agent says of its engine, reduced to what routing reads."""
+
+    base_engine_name: str
+    ready: bool
+    """The engine answered a completion since it last started."""
+    loaded: Mapping[str, str] = field(default_factory=dict)
+    """Engine name to digest of every adapter that the engine holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One engine that can answer."""
+
+    ip: str
+    port: int
+    namespace: str
+    endpoint: str
+    pod: str
+    base_engine_name: str
+    """The base that it runs, NAME@vN-DIGEST8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One version, the name under which engines know it, and the engines that hold it now."""
+
+    engine_name: str
+    weight: int
+    """Share of the requests, relative to the other targets of the route."""
+    backends: tuple[Backend, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a model name goes. Without a target that has a backend, the model is known and cannot answer now."""
+
+    served_name: str
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def available(self) -> bool:
+        """Some engine can answer now."""
+        return any(target.backends for target in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A line of GET /v1/models."""
+
+    name: str
+    created: str
+    """RFC 3339, of the object."""
+    parent: str | None
+    """Served name of an adapter's base."""
+    engine_names: tuple[str, ...]
+    """The exact versions that answer, without digests twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """Everything the gateway routes by. Immutable: a change is a new table."""
+
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    """By what clients may write as `model`: served names, NAME@vN and exact engine names."""
+    models: tuple[ServedModel, ...] = ()
+    """Served names with at least one engine, sorted."""
+
+
+class _Running(NamedTuple):
+    """A pod that may get requests."""
+
+    tier: int
+    base_model: str
+    backend: Backend
+    holdings: Holdings
+
+
+class _Holder(NamedTuple):
+    """One engine that holds one version of an adapter or of a base."""
+
+    tier: int
+    backend: Backend
+    digest: str
+    """Of the adapter's files; empty for a base, whose digest the pod verified before the engine started."""
+
+
+_Holders = Mapping[Key, list[_Holder]]
+"""By namespace and engine name."""
+
+_ENGINE_NAME = re.compile(r"(?P<served>.+)@v(?P<version>\d{1,9})-[0-9a-f]{8}")
+
+
+def split_engine_name(engine_name: str) -> tuple[str, int] | None:
+    """Served name and version number of NAME@vN-DIGEST8; None for anything else."""
+    match = _ENGINE_NAME.fullmatch(engine_name)
+    return (match["served"], int(match["version"])) if match else None
+
+
+def holdings_of(report: AdaptersReport) -> Holdings:
+    """What a report says that routing needs."""
+    loaded = {a.engine_name: a.digest for a in report.adapters if a.state is AdapterState.LOADED}
+    return Holdings(report.engine.name, report.engine.ready, loaded)
+
+
+def build_table(
+    adapters: Iterable[LoRAAdapter],
+    bases: Iterable[BaseModel],
+    endpoints: Iterable[InferenceEndpoint],
+    pods: Iterable[EnginePod],
+    reports: Mapping[Key, Holdings],
+    engine_port: int = ENGINE_PORT,
+) -> RouteTable:
+    """The table for this moment. Linear in objects and adapters held (sorting apart); input order does not matter."""
+    bases = tuple(bases)
+    owned = owners((*bases, *adapters))
+    running = tuple(_running(endpoints, sorted(pods, key=lambda pod: pod.key), reports, engine_port))
+    holders = _holders(running)
+    routes = _exact_routes(owned, holders) | _aliases(owned, holders, running)
+    parents = {Key(base.metadata.namespace, base.metadata.name): base.served_name for base in bases}
+    return RouteTable(routes, tuple(_models(owned, routes, parents)))
+
+
+def _running(
+    endpoints: Iterable[InferenceEndpoint],
+    pods: Iterable[EnginePod],
+    reports: Mapping[Key, Holdings],
+    engine_port: int,
+) -> Iterable[_Running]:
+    revisions = {
+        (endpoint.metadata.namespace, endpoint.metadata.name, revision.name): revision
+        for endpoint in endpoints
+        for revision in endpoint.status.revisions
+        if revision.state in TIERS
+    }
+    for pod in pods:
+        revision = revisions.get((pod.key.namespace, pod.endpoint, pod.revision))
+        held = reports.get(pod.key)
+        if revision is None or held is None or not held.ready or not pod.ip or pod.terminating:
+            continue
+        if held.base_engine_name == revision.engine_name:
+            backend = Backend(pod.ip, engine_port, pod.key.namespace, pod.endpoint, pod.key.name, held.base_engine_name)
+            yield _Running(TIERS[revision.state], pod.base_model, backend, held)
+
+
+def _holders(running: Iterable[_Running]) -> _Holders:
+    found: defaultdict[Key, list[_Holder]] = defaultdict(list)
+    for pod in running:
+        namespace = pod.backend.namespace
+        found[Key(namespace, pod.holdings.base_engine_name)].append(_Holder(pod.tier, pod.backend, ""))
+        for engine_name, digest in pod.holdings.loaded.items():
+            found[Key(namespace, engine_name)].append(_Holder(pod.tier, pod.backend, digest))
+    return found
+
+
+def _preferred(holders: Iterable[_Holder], digest: str) -> tuple[Backend, ...]:
+    """Of the holders of these very bytes, those of the best tier."""
+    good = [holder for holder in holders if holder.digest == digest]
+    best = min((holder.tier for holder in good), default=0)
+    return tuple(holder.backend for holder in good if holder.tier == best)
+
+
+def _exact_routes(owned: Mapping[str, Served], holders: _Holders) -> dict[str, Route]:
+    """NAME@vN and exact engine names, for every version that is loaded somewhere and that the name's owner knows."""
+    routes: dict[str, Route] = {}
+    for key, held in holders.items():
+        parts = split_engine_name(key.name)
+        owner = owned.get(parts[0]) if parts else None
+        if parts is None or owner is None or owner.metadata.namespace != key.namespace:
+            continue
+        digest = _digest(owner, parts[1])
+        wanted = digest if isinstance(owner, LoRAAdapter) else ""
+        if digest is None or wanted is None or not key.name.endswith(digest.removeprefix("sha256:")[:8]):
+            continue
+        if backends := _preferred(held, wanted):
+            route = Route(parts[0], (Target(key.name, 100, backends),))
+            routes[key.name] = routes[version_name(*parts)] = route
+    return routes
+
+
+def _digest(owner: Served, version: int) -> str | None:
+    """What the object's status says the version's files hash to; None for a version that it does not vouch for."""
+    known = (entry for entry in owner.status.versions if entry.version == version and entry.accepted is not False)
+    return next((entry.digest for entry in known), None)
+
+
+def _aliases(owned: Mapping[str, Served], holders: _Holders, running: Iterable[_Running]) -> dict[str, Route]:
+    serving = _serving(running)
+    return {
+        name: Route(
+            name, _adapter_targets(owner, holders) if isinstance(owner, LoRAAdapter) else _base_targets(owner, serving)
+        )
+        for name, owner in owned.items()
+    }
+
+
+def _adapter_targets(adapter: LoRAAdapter, holders: _Holders) -> tuple[Target, ...]:
+    """The versions that the status gives traffic, wherever they are loaded."""
+    targets = []
+    for share in adapter.status.traffic:
+        digest = _digest(adapter, share.version)
+        held = holders.get(Key(adapter.metadata.namespace, share.engine_name), ())
+        if share.weight and digest is not None:
+            targets.append(Target(share.engine_name, share.weight, _preferred(held, digest)))
+    return tuple(targets)
+
+
+def _serving(running: Iterable[_Running]) -> Mapping[Key, Mapping[str, list[Backend]]]:
+    """By BaseModel and engine name: pods of Serving revisions."""
+    found: defaultdict[Key, defaultdict[str, list[Backend]]] = defaultdict(lambda: defaultdict(list))
+    for pod in running:
+        if pod.tier == SERVING:
+            found[Key(pod.backend.namespace, pod.base_model)][pod.backend.base_engine_name].append(pod.backend)
+    return found
+
+
+def _base_targets(base: BaseModel, serving: Mapping[Key, Mapping[str, list[Backend]]]) -> tuple[Target, ...]:
+    """Endpoints of one base may serve different versions of it: each gets requests by its number of pods."""
+    found = serving.get(Key(base.metadata.namespace, base.metadata.name), {})
+    return tuple(Target(engine_name, len(backends), tuple(backends)) for engine_name, backends in found.items())
+
+
+def _models(
+    owned: Mapping[str, Served], routes: Mapping[str, Route], parents: Mapping[Key, str]
+) -> Iterable[ServedModel]:
+    for name in sorted(owned):
+        owner, route = owned[name], routes[name]
+        if route.available:
+            yield ServedModel(
+                name,
+                owner.metadata.creation_timestamp,
+                _parent(owner, parents),
+                tuple(target.engine_name for target in route.targets if target.backends),
+            )
+
+
+def _parent(owner: Served, parents: Mapping[Key, str]) -> str | None:
+    if isinstance(owner, LoRAAdapter):
+        return parents.get(Key(owner.metadata.namespace, owner.spec.base_model_ref.name))
+    return None
