@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,3 +28,15 @@ def step(title: str) -> Iterator[None]:
 def skipped(title: str, why: str) -> None:
     """Say that a step was not needed."""
     console.print(f"[dim]· {title} ({why})[/dim]")
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """End the program with status 1 and the message alone when something that a person can mend went wrong."""
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError) as error:
+        if os.environ.get("TUNEFLEET_TRACE"):
+            raise
+        console.print(str(error), style="red", markup=False)
+        raise SystemExit(1) from error

@@ -79,7 +79,7 @@ def _compile(build: Build, package: str, out: Path, module: Path) -> None:
                 module.mkdir()
                 build.write(module)
                 commands.run(["go", "mod", "tidy"], cwd=module, env=ENVIRONMENT)
-            command = ["go", "build", "-ldflags", build.ldflags, "-o", out, package]
+            command: list[str | Path] = ["go", "build", "-ldflags", build.ldflags, "-o", out, package]
             commands.run(command, cwd=module, env=ENVIRONMENT)
 
 

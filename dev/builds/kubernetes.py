@@ -1,7 +1,7 @@
 """Kubernetes: the control plane, the kubelet and kube-proxy.
 
-Its go.mod replaces the staging modules (`k8s.io/api v0.0.0` …) by directories of its own repository. A module of our own
-requires it and replaces those by the modules as they were published, `v0.35.4` for Kubernetes 1.35.4.
+Its go.mod replaces the staging modules (`k8s.io/api v0.0.0` …) by directories of its own repository. A module of our
+own requires it and replaces those by the modules as they were published, `v0.35.4` for Kubernetes 1.35.4.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def ldflags(version: str) -> str:
 
 
 def go_mod(upstream: str, version: str) -> str:
-    """Our go.mod, from Kubernetes' own: its language version and GODEBUG settings, and the published staging modules."""
+    """Our go.mod: the language version and GODEBUG settings of Kubernetes' own, and the published staging modules."""
     staging = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) v0\.0\.0(?:\s|$)", upstream, re.MULTILINE)))
     settings = re.findall(r"^(?:go .*|godebug \([^)]*\)|godebug [^(\n]*)$", upstream, re.MULTILINE)
     published = "v0." + version.removeprefix("1.")
@@ -57,16 +57,17 @@ BUILD = GoModule(
     ldflags=ldflags(VERSION),
 )
 
-# kubectl of the same module, only for machines that have none.
-KUBECTL = GoModule(
-    name="kubectl",
-    version=VERSION,
-    packages={"kubectl": f"{MODULE}/cmd/kubectl"},
-    write=lambda module: _write_kubectl(module),
-    ldflags=ldflags(VERSION),
-)
-
 
 def _write_kubectl(module: Path) -> None:
     write(module)
     (module / "tools.go").write_text(f'//go:build tools\n\npackage tools\n\nimport _ "{MODULE}/cmd/kubectl"\n')
+
+
+# Only for machines that have none.
+KUBECTL = GoModule(
+    name="kubectl",
+    version=VERSION,
+    packages={"kubectl": f"{MODULE}/cmd/kubectl"},
+    write=_write_kubectl,
+    ldflags=ldflags(VERSION),
+)

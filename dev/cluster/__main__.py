@@ -10,9 +10,8 @@ from dev import settings as configuration
 from dev.builds.__main__ import BUILDS
 from dev.builds.gomodules import ensure
 from dev.cluster import engine, status
-from dev.commands import CommandError
 from dev.settings import Settings
-from dev.steps import console
+from dev.steps import console, reported
 
 
 @click.group()
@@ -79,8 +78,5 @@ def build(settings: Settings, names: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(standalone_mode=True)
-    except (CommandError, RuntimeError, ValueError, LookupError) as error:
-        console.print(f"[red]{error}[/red]", markup=True)
-        raise SystemExit(1) from error
+    with reported():
+        main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Mapping
 from typing import Protocol
@@ -32,10 +33,12 @@ class Engine(Protocol):
 
 
 def choose() -> Engine:
-    """kind needs a Docker that answers, not just its program."""
-    return kind if docker_works() and shutil.which("kind") else native
+    """The one for this machine."""
+    return kind if docker_and_kind() else native
 
 
-def docker_works() -> bool:
-    """Whether a Docker daemon answers."""
-    return shutil.which("docker") is not None and commands.attempt(["docker", "info"]).returncode == 0
+@functools.cache
+def docker_and_kind() -> bool:
+    """Whether kind is installed and a Docker daemon answers; its program alone is not enough."""
+    tools = shutil.which("kind") is not None and shutil.which("docker") is not None
+    return tools and commands.attempt(["docker", "info"]).returncode == 0

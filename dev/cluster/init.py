@@ -1,8 +1,8 @@
 """The first process in a cluster's own namespaces: prepares them, then adopts and reaps what ends.
 
-Run by `machine.start` as a plain file under `unshare`, so it imports nothing of the project. Since it is process 1 of its
-process namespace, the kernel ends every process of the cluster when this one ends, and with the last process go the
-mounts and interfaces of the namespaces: nothing can be left behind.
+Run by `machine.start` as a plain file under `unshare`, so it imports nothing of the project. Since it is process 1 of
+its process namespace, the kernel ends every process of the cluster when this one ends, and with the last process go
+the mounts and interfaces of the namespaces: nothing can be left behind.
 
 Arguments: a file for this process's number as the machine sees it, then pairs SOURCE:TARGET of directories to bind.
 """
@@ -20,7 +20,7 @@ def main() -> None:
     """Prepare the namespaces, write the file, then wait for ever."""
     ready, *binds = sys.argv[1:]
     # /proc is still the machine's, so /proc/self is this process's number there.
-    number = os.readlink("/proc/self")
+    number = Path("/proc/self").readlink()
     _mount("-t", "proc", "proc", "/proc")
     for bind in binds:
         source, target = bind.split(":")
@@ -31,7 +31,7 @@ def main() -> None:
     for setting, value in SYSCTLS.items():
         Path("/proc/sys/net", setting).write_text(value)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    Path(ready).write_text(number)
+    Path(ready).write_text(str(number))
     while True:
         signal.sigwait({signal.SIGCHLD})
         _reap()

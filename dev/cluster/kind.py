@@ -16,10 +16,8 @@ def up(settings: Settings, *, install: bool) -> None:  # noqa: ARG001 — kind n
         skipped(f"kind cluster {settings.name}", "running")
     else:
         with step(f"kind cluster {settings.name}"):
-            commands.run(
-                ["kind", "create", "cluster", "--name", settings.name, "--wait", "120s"]
-                + ["--image", f"kindest/node:v{kubernetes.VERSION}"]
-            )
+            image = f"kindest/node:v{kubernetes.VERSION}"
+            commands.run(["kind", "create", "cluster", "--name", settings.name, "--image", image, "--wait", "120s"])
     settings.state.mkdir(parents=True, exist_ok=True)
     commands.run(["kind", "export", "kubeconfig", "--name", settings.name, "--kubeconfig", settings.kubeconfig])
 

@@ -70,7 +70,7 @@ def purge(settings: Settings) -> None:
 
 def load(settings: Settings, reference: str) -> None:
     """Bring an image of the layout in."""
-    images.reference(settings, images.layout(settings.cache), reference)
+    images.load_reference(settings, images.layout(settings.cache), reference)
 
 
 def parts(settings: Settings) -> Mapping[str, bool]:

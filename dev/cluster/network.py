@@ -42,7 +42,7 @@ def connect(settings: Settings) -> None:
 
 
 def disconnect(settings: Settings) -> None:
-    """Remove this machine's end of the link, and with it the route; the kernel does it with the namespace, but later."""
+    """Remove this machine's end of the link, and the route; the kernel does it with the namespace, but later."""
     commands.attempt(["ip", "link", "delete", settings.host_link])
 
 

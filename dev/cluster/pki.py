@@ -6,7 +6,7 @@ Keys are P-256 and are made anew when the state directory is: they never leave i
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dev.settings import Settings
 
-VALID = datetime.timedelta(days=3650)
+VALID = dt.timedelta(days=3650)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _subject(common_name: str, organizations: Iterable[str] = ()) -> x509.Name:
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     # An hour back: a machine that was resumed may have a clock that is behind.
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -1,7 +1,7 @@
 """An OCI image layout on disk: blobs by digest, and an index of images by reference.
 
-It is the one place where images are kept, whoever built them, and what is loaded into clusters comes from it. Layers are
-not compressed: they travel within one machine, and their digests are then those of their contents.
+It is the one place where images are kept, whoever built them, and what is loaded into clusters comes from it. Layers
+are not compressed: they travel within one machine, and their digests are then those of their contents.
 """
 
 from __future__ import annotations

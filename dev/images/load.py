@@ -22,10 +22,10 @@ def static(settings: Settings, names: Iterable[str]) -> None:
     """Build and load images of static binaries."""
     store = layout(settings.cache)
     for name in names:
-        reference(settings, store, build(STATIC[name], store, settings.cache))
+        load_reference(settings, store, build(STATIC[name], store, settings.cache))
 
 
-def reference(settings: Settings, store: Layout, name: str) -> None:
+def load_reference(settings: Settings, store: Layout, name: str) -> None:
     """Load one image of the layout under its name and under `:dev`, and drop former ones of the same repository."""
     image = store.image(name)
     if image is None:

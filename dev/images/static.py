@@ -1,4 +1,4 @@
-"""Images of single static binaries, made without a builder: those that the cluster itself starts with, and the S3 server."""
+"""Images of single static binaries, made without a builder: the cluster's own, and the demo's S3 server."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ class StaticImage:
 
     build: Build
     binary: str
+    name: str
 
     @property
-    def name(self) -> str:
-        """The image's reference; the build's version is all that it depends on."""
-        return f"tunefleet.local/{IMAGE_NAMES.get(self.binary, self.binary)}:{self.build.version}"
+    def reference(self) -> str:
+        """The build's version is all that the image depends on."""
+        return f"tunefleet.local/{self.name}:{self.build.version}"
 
 
-IMAGE_NAMES: Mapping[str, str] = {"versitygw": "s3"}
-STATIC = {
-    "pause": StaticImage(pause.BUILD, "pause"),
-    "coredns": StaticImage(coredns.BUILD, "coredns"),
-    "s3": StaticImage(versitygw.BUILD, "versitygw"),
+STATIC: Mapping[str, StaticImage] = {
+    image.name: image
+    for image in (
+        StaticImage(pause.BUILD, "pause", "pause"),
+        StaticImage(coredns.BUILD, "coredns", "coredns"),
+        StaticImage(versitygw.BUILD, "versitygw", "s3"),
+    )
 }
 
 
 def build(image: StaticImage, layout: Layout, cache: Path) -> str:
     """Make the image unless it is in the layout; returns its reference."""
-    if layout.image(image.name):
-        skipped(image.name, "built before")
-        return image.name
+    if layout.image(image.reference):
+        skipped(image.reference, "built before")
+        return image.reference
     ensure(image.build, cache)
     data = (directory(image.build, cache) / image.binary).read_bytes()
-    write_static(layout, image.name, {f"/bin/{image.binary}": data}, [f"/bin/{image.binary}"])
-    return image.name
+    write_static(layout, image.reference, {f"/bin/{image.binary}": data}, [f"/bin/{image.binary}"])
+    return image.reference

@@ -1,0 +1,59 @@
+"""Builds by buildah, which needs no daemon, with a storage of its own below the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dev import commands
+from dev.images.layout import Layout
+
+# No user namespaces and no container engine are needed to build in a chroot.
+ENVIRONMENT = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay"}
+BUNDLE_IN_BUILD = "/run/pip-ca.crt"
+
+
+def build(cache: Path, reference: str, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> None:
+    """Build `dockerfile` and call the result `reference`; its steps are cached."""
+    command = ["bud", "--layers", "--network=host", f"--file={dockerfile}", f"--tag={reference}", *_trust()]
+    _run(cache, *command, *(f"--build-arg={key}={value}" for key, value in arguments.items()), context)
+
+
+def export(cache: Path, reference: str, layout: Layout) -> None:
+    """Put the image into the layout; layers that it has already are not written again."""
+    _run(cache, "push", "--disable-compression", reference, f"oci:{layout.directory}:{reference}")
+
+
+def has(cache: Path, reference: str) -> bool:
+    """Whether the storage has the image."""
+    command = [*_buildah(cache), "inspect", "--type=image", reference]
+    return commands.attempt(command, env=ENVIRONMENT).returncode == 0
+
+
+def forget_others(cache: Path, reference: str) -> None:
+    """Drop the tags of earlier images of the same repository; their steps stay cached as far as others use them."""
+    repository = reference.rpartition(":")[0]
+    names = _run(cache, "images", "--format={{.Name}}:{{.Tag}}").split()
+    former = [name for name in names if name.startswith(f"{repository}:") and name != reference]
+    if former:
+        _run(cache, "rmi", *former)
+
+
+def _run(cache: Path, *arguments: str | Path) -> str:
+    return commands.run([*_buildah(cache), *arguments], env=ENVIRONMENT)
+
+
+def _buildah(cache: Path) -> list[str]:
+    return ["buildah", f"--root={cache / 'buildah' / 'root'}", f"--runroot={cache / 'buildah' / 'run'}"]
+
+
+def _trust() -> list[str]:
+    """Let pip in the build trust what this machine's pip is told to trust.
+
+    The one file is mounted outside /etc/ssl: over the system's bundle it would break the ca-certificates package.
+    """
+    bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    if not bundle:
+        return []
+    return [f"--volume={Path(bundle).resolve()}:{BUNDLE_IN_BUILD}:ro", f"--build-arg=PIP_CERT={BUNDLE_IN_BUILD}"]

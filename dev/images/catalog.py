@@ -1,0 +1,86 @@
+"""All images by name: `runtime-cpu` -> `tunefleet.local/runtime-cpu:<digest of what it is made of>`."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from dev.cluster import engine
+from dev.images import base, buildah, docker, load, static
+from dev.images.recipes import RECIPES, ROOT, Recipe
+from dev.images.static import STATIC
+from dev.settings import Settings
+from dev.steps import skipped, step
+
+NAMES = ("base", *STATIC, *RECIPES)
+
+
+def references() -> Mapping[str, str]:
+    """The images' names; they change when what the images are made of does."""
+    return {
+        "base": _base(),
+        **{name: image.reference for name, image in STATIC.items()},
+        **{name: recipe.reference(_base()) for name, recipe in RECIPES.items()},
+    }
+
+
+def build_all(settings: Settings, names: Iterable[str]) -> None:
+    """Build what is not built."""
+    with _alone(settings):
+        for name in names:
+            _build(settings, name)
+
+
+def load_all(settings: Settings, names: Iterable[str]) -> None:
+    """Build what is not built, and load it into the cluster as far as it is not there."""
+    with _alone(settings):
+        for name in (name for name in names if name != "base"):
+            _build(settings, name)
+            engine.choose().load(settings, references()[name])
+
+
+def _build(settings: Settings, name: str) -> None:
+    if engine.docker_and_kind():
+        docker.build(settings, name, references()[name])
+    elif name in STATIC:
+        static.build(STATIC[name], load.layout(settings.cache), settings.cache)
+    elif name == "base":
+        base.build(settings.cache)
+    else:
+        _build_recipe(settings, RECIPES[name])
+
+
+def _build_recipe(settings: Settings, recipe: Recipe) -> None:
+    reference, layout = recipe.reference(_base()), load.layout(settings.cache)
+    if layout.image(reference):
+        skipped(reference, "built before")
+        return
+    arguments = {"BASE": base.build(settings.cache), **recipe.arguments}
+    with step(f"build {reference}"):
+        buildah.build(settings.cache, reference, ROOT / recipe.dockerfile, ROOT, arguments)
+    with step(f"store {reference}"):
+        buildah.export(settings.cache, reference, layout)
+        layout.forget([each for each in layout.references() if _former(each, reference)])
+        buildah.forget_others(settings.cache, reference)
+
+
+def _former(each: str, reference: str) -> bool:
+    return each != reference and each.rpartition(":")[0] == reference.rpartition(":")[0]
+
+
+def _base() -> str:
+    return docker.BASE if engine.docker_and_kind() else base.reference()
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One process at a time builds and loads; another one waits."""
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    with (settings.cache / "images.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("wait for another build of images"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
