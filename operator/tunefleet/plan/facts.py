@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.inspection import InspectionResult
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.engine.adapters_api import AdaptersReport
+
+from .served_names import Served, owners
 
 Manifest = Mapping[str, Any]
 """A Kubernetes object as JSON."""
@@ -109,3 +112,17 @@ class Facts:
     """By pod: the latest report of each agent that answers; absent when it does not."""
     inspections: Mapping[InspectionRequest, Inspection] = field(default_factory=_empty)
     """Questions asked of agents by this process; nothing is lost when they are forgotten."""
+
+    @cached_property
+    def name_owners(self) -> Mapping[str, Served]:
+        """By served name: whose it is, over the whole fleet. Objects that are going have given their name up."""
+        served: list[Served] = [*self.base_models.values(), *self.adapters.values()]
+        return owners(obj for obj in served if not obj.metadata.deletion_timestamp)
+
+    @cached_property
+    def pods_by_namespace(self) -> Mapping[str, tuple[Key, ...]]:
+        """Keys of the pods of each namespace, sorted."""
+        found: dict[str, list[Key]] = {}
+        for key in sorted(self.pods):
+            found.setdefault(key.namespace, []).append(key)
+        return {namespace: tuple(keys) for namespace, keys in found.items()}

@@ -3,15 +3,14 @@
 from tunefleet.api.conditions import Reason
 
 from .facts import Facts
-from .selection import name_owners
-from .served_names import Served
+from .served_names import Served, seniority
 from .summary import Obstacle, refused
 
 
 def name_conflict(facts: Facts, obj: Served) -> Obstacle | None:
     """The served name is another object's."""
-    owner = name_owners(facts)[obj.served_name]
-    if owner is obj:
+    owner = facts.name_owners[obj.served_name]
+    if seniority(owner) == seniority(obj):
         return None
     kind, meta = type(owner).__name__, owner.metadata
     return refused(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tunefleet.api.names import LABEL_ENDPOINT, LABEL_REVISION
+from tunefleet.api.names import LABEL_REVISION
 
 from .facts import Facts, Key, Manifest
 
@@ -71,17 +71,9 @@ class Pod:
 
 def pods_by_label(facts: Facts, namespace: str, label: str, value: str) -> tuple[Pod, ...]:
     """Pods of the namespace with this label, by name."""
-    found = (
-        Pod(key, manifest)
-        for key, manifest in facts.pods.items()
-        if key.namespace == namespace and manifest["metadata"].get("labels", {}).get(label) == value
-    )
-    return tuple(sorted(found, key=lambda pod: pod.key))
-
-
-def endpoint_pods(facts: Facts, endpoint: Key) -> tuple[Pod, ...]:
-    """All engine pods of an endpoint, terminating ones too, by name."""
-    return pods_by_label(facts, endpoint.namespace, LABEL_ENDPOINT, endpoint.name)
+    keys = facts.pods_by_namespace.get(namespace, ())
+    found = (Pod(key, facts.pods[key]) for key in keys)
+    return tuple(pod for pod in found if pod.labels.get(label) == value)
 
 
 def revision_pods(facts: Facts, namespace: str, revision: str) -> tuple[Pod, ...]:

@@ -3,8 +3,8 @@
 from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter
 
-from .facts import Facts, Key
-from .served_names import Served, owners, seniority
+from .facts import Facts
+from .served_names import seniority
 
 
 def selects(endpoint: InferenceEndpoint, adapter: LoRAAdapter) -> bool:
@@ -19,13 +19,12 @@ def selects(endpoint: InferenceEndpoint, adapter: LoRAAdapter) -> bool:
 
 def selected_adapters(facts: Facts, endpoint: InferenceEndpoint) -> tuple[LoRAAdapter, ...]:
     """Adapters that the endpoint carries, oldest first; none that is going, none whose name is another's."""
-    owner = name_owners(facts)
     found = (
         adapter
         for adapter in facts.adapters.values()
         if selects(endpoint, adapter)
         and not adapter.metadata.deletion_timestamp
-        and owner[adapter.served_name] is adapter
+        and facts.name_owners[adapter.served_name] is adapter
     )
     return tuple(sorted(found, key=seniority))
 
@@ -34,14 +33,3 @@ def carrying_endpoints(facts: Facts, adapter: LoRAAdapter) -> tuple[InferenceEnd
     """Endpoints that carry the adapter, by name."""
     found = (e for e in facts.endpoints.values() if selects(e, adapter) and not e.metadata.deletion_timestamp)
     return tuple(sorted(found, key=lambda e: e.metadata.name))
-
-
-def name_owners(facts: Facts) -> dict[str, Served]:
-    """By served name: whose it is, over the whole fleet. Objects that are going have given their name up."""
-    served: list[Served] = [*facts.base_models.values(), *facts.adapters.values()]
-    return owners(obj for obj in served if not obj.metadata.deletion_timestamp)
-
-
-def key_of(obj: InferenceEndpoint | Served) -> Key:
-    """The object's key."""
-    return Key(obj.metadata.namespace, obj.metadata.name)
