@@ -49,7 +49,7 @@ class ChunkedBody:
             return self._data(buffer, position)
         end = buffer.find(_LINE_END, position, position + MAX_LINE)
         if end < 0:
-            if len(buffer) - position >= MAX_LINE:
+            if len(buffer) - position >= MAX_LINE or b"\n" in buffer[position:]:
                 raise malformed("A line of the chunked body is too long, or does not end with CR LF.")
             return position
         line = bytes(buffer[position:end])

@@ -6,6 +6,8 @@ ahead (pipelining) waits in a small buffer, and past that in the kernel's.
 
 import asyncio
 import os
+import socket
+import struct
 from collections.abc import Iterator
 from enum import Enum
 
@@ -26,6 +28,8 @@ IDLE_GRACE_SECONDS = 2.0
 """While draining, idle connections get this long to bring the request that may be on its way."""
 RETRY_OVERLOADED = 1
 
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER for zero seconds: the close becomes a TCP reset."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -209,16 +213,16 @@ class ClientConnection(asyncio.Protocol):
         self._out.resume_reading()
         self._advance()
 
-    def break_off(self, last_words: bytes, *, abort: bool) -> None:
-        """Close so that the client sees an incomplete answer: by framing, or by a reset where there is none."""
+    def break_off(self, last_words: bytes, *, reset: bool) -> None:
+        """Close in the middle of an answer; with a reset where neither framing nor last words say so."""
         self._exchange = None
         self._phase = Phase.CLOSING
-        if last_words:
-            self._out.write(last_words)
-        if abort:
+        if reset:
+            self._out.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._out.abort()
-        else:
-            self._out.close()
+            return
+        self._out.write(last_words)
+        self._out.close()
 
     # --- answers
 

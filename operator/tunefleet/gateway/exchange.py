@@ -39,8 +39,8 @@ class Client(Protocol):
     def refuse(self, refusal: Refusal, *, keep_alive: bool) -> None:
         """Nothing was written yet: answer with an error of our own."""
 
-    def break_off(self, last_words: bytes, *, abort: bool) -> None:
-        """Close so that the client sees an incomplete answer."""
+    def break_off(self, last_words: bytes, *, reset: bool) -> None:
+        """Close in the middle of an answer; with a reset where neither framing nor last words say so."""
 
 
 class Exchange:
@@ -230,7 +230,8 @@ class Exchange:
             return
         if choice is not None:
             self._state.metrics.version(choice.target.engine_name).broke()
-        self._client.break_off(self._last_words(head), abort=not self._delimited(head))
+        last_words = self._last_words(head)
+        self._client.break_off(last_words, reset=not last_words and not self._delimited(head))
 
     def _last_words(self, head: ResponseHead) -> bytes:
         """An error event, where one can stand between two of the engine's own."""
