@@ -88,7 +88,7 @@ class Writer:
                 if error.status == NOT_FOUND:
                     return None
                 raise
-        return None if answer.get("kind") == "Status" else answer
+        return answer if answer["metadata"].get("deletionTimestamp") else None
 
     async def create(self, manifest: Manifest) -> Json:
         """Create an object. ApiError 409 when the name is taken."""

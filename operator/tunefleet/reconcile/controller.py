@@ -6,7 +6,7 @@ slow resync lists everything, in case events were lost, and looks at every key.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from tunefleet.kube.client import Client
@@ -27,7 +27,7 @@ from .watched import USER_KINDS, WATCHED
 
 log = logging.getLogger(__name__)
 
-Decide = Callable[[Facts, Key, datetime], Plan]
+Decide = Callable[[Facts, ObjectRef, datetime], Plan]
 Dependents = Callable[[Facts, ObjectRef], frozenset[ObjectRef]]
 
 RESYNC_SECONDS = 300.0
@@ -46,14 +46,14 @@ class Controller:
         metrics: Metrics,
         *,
         identity: str,
-        deciders: Mapping[str, Decide],
+        decide: Decide,
         dependents: Dependents,
         namespaces: tuple[str, ...] = (),
         resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
-        """`deciders` by kind; `namespaces` that are watched, all when empty."""
+        """`namespaces` that are watched, all when empty."""
         self._client = client
-        self._deciders = deciders
+        self._decide = decide
         self._dependents = dependents
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._resync_seconds = resync_seconds
@@ -71,12 +71,12 @@ class Controller:
     def observe(self, obj: Manifest, *, deleted: bool = False) -> None:
         """Take in what a watch tells of an object."""
         ref = ref_of(obj)
-        before = self._concerned(ref)
+        before = self._concerned(ref) if self.store.seen(ref) else frozenset()
         news = self.store.remove(ref, obj["metadata"]["uid"]) if deleted else self.store.put(obj)
         if not news:
             return
         self._metrics.events.labels(ref.kind).inc()
-        self._enqueue(before | self._concerned(ref))
+        self._enqueue(before if deleted else before | self._concerned(ref))
         if ref.kind == "Pod":
             self._agents.follow(Key(ref.namespace, ref.name))
 
@@ -121,7 +121,7 @@ class Controller:
             facts = await self._gatherer.gather(ref)
         except NO_ANSWER as error:
             raise ActionsFailedError(describe(ref, error)) from error
-        plan = self._deciders[ref.kind](facts, Key(ref.namespace, ref.name), datetime.now(UTC))
+        plan = self._decide(facts, ref, datetime.now(UTC))
         for reason in plan.why:
             log.info("%s %s/%s: %s", ref.kind, ref.namespace, ref.name, reason)
         return await self._executor.execute(ref, plan)
