@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from .errors import EngineError, parse_error
-from .metrics import PROCESS_START_TIME, sample
+from .metrics import PROCESS_START_TIME, busy_adapters, sample
 
 QUICK = aiohttp.ClientTimeout(total=5)
 """For questions that an engine answers from memory."""
@@ -30,6 +30,10 @@ class EngineClient:
         if value is None:
             raise EngineError(200, f"/metrics has no {PROCESS_START_TIME}")
         return value
+
+    async def busy(self) -> frozenset[str]:
+        """Engine names of adapters that have requests now."""
+        return busy_adapters(await self._request("GET", "/metrics", limit=QUICK))
 
     async def healthy(self) -> None:
         """Returns when /health answers 200. That alone does not prove that the engine can serve."""

@@ -1,0 +1,1 @@
+"""The process beside each engine: fetches, checks, loads, proves, and loads again after the engine restarts."""

@@ -1,0 +1,70 @@
+"""Adapters on this pod's disk, checked: fetched once, verified and judged once for each agent process."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..api.base_model import Architecture
+from ..api.inspection import AdapterFacts, InspectionResult
+from ..artifacts.adapter import read_adapter
+from ..artifacts.errors import ArtifactError
+from ..artifacts.fetch import fetch
+from ..artifacts.inspection import Question, inspect_adapter, refusal
+from ..artifacts.opening import open_source
+from ..artifacts.progress import Report
+from ..artifacts.store import StoredVersion, stored_version, verify
+from ..engine.adapters_api import DesiredAdapter
+from ..plan.gate import Limits, check_adapter
+from .kubernetes_secrets import SecretReader
+
+TRANSFERS_AT_ONCE = 3
+
+
+class Library:
+    """Fetches and checks adapters under one root."""
+
+    def __init__(self, root: Path, mount_root: Path, secrets: SecretReader, base: Architecture, limits: Limits) -> None:
+        self._root = root
+        self._mount_root = mount_root
+        self._secrets = secrets
+        self._base = base
+        self._limits = limits
+        self._facts: dict[str, AdapterFacts] = {}
+        self._verified: set[str] = set()
+        self._transfers = asyncio.Semaphore(TRANSFERS_AT_ONCE)
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def fetch(self, adapter: DesiredAdapter, report: Report) -> StoredVersion:
+        """The adapter's files; at once, and without its source, when they are here. Raises ArtifactError."""
+        async with self._one_at_a_time[adapter.uri]:
+            if stored := stored_version(self._root, adapter.digest):
+                return stored
+            environment = await self._environment(adapter.secret_name)
+            async with self._transfers, open_source(adapter.uri, environment, mount_root=self._mount_root) as source:
+                return await fetch(source, "adapter", self._root, digest=adapter.digest, report=report)
+
+    async def check(self, stored: StoredVersion) -> None:
+        """Raises ArtifactError when the files are not what they hash to, or the gate refuses the adapter."""
+        if stored.digest not in self._verified:
+            await asyncio.to_thread(verify, stored)
+            self._verified.add(stored.digest)
+        if stored.digest not in self._facts:
+            self._facts[stored.digest] = await asyncio.to_thread(read_adapter, stored.directory)
+        if finding := check_adapter(self._facts[stored.digest], self._base, self._limits):
+            raise ArtifactError(finding.reason, finding.message)
+
+    async def inspect(self, uri: str, secret_name: str | None, digest: str | None) -> InspectionResult:
+        """What is at a URI. The files stay, so that loading it needs no second transfer."""
+        async with self._one_at_a_time[uri], self._transfers:
+            try:
+                environment = await self._environment(secret_name)
+            except ArtifactError as error:
+                return refusal("adapter", error)
+            result = await inspect_adapter(Question(uri, environment, digest, self._mount_root), self._root)
+        if result.digest is not None and result.adapter is not None:
+            self._facts[result.digest] = result.adapter
+        return result
+
+    async def _environment(self, secret_name: str | None) -> Mapping[str, str]:
+        return {} if secret_name is None else await self._secrets.read(secret_name)

@@ -1,0 +1,113 @@
+"""Loading one adapter into one engine start, and proving it. All calls to the engine's admin routes are made here."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..engine.admin import EngineClient
+from ..engine.errors import EngineError, LoadFault, classify_load_error
+from .engine_watch import EngineStart, EngineWatch
+from .registry import Registry
+
+logger = logging.getLogger(__name__)
+
+
+class Loader:
+    """Loads, probes and unloads under engine names; knows what this pod's agents loaded in which engine start."""
+
+    def __init__(self, watch: EngineWatch, registry: Registry, busy_poll: float) -> None:
+        self._watch = watch
+        self._engine: EngineClient = watch.client
+        self._registry = registry
+        self._busy_poll = busy_poll
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._loading: set[asyncio.Task[None]] = set()
+
+    async def load(self, start: EngineStart, name: str, path: Path) -> float:
+        """Make the engine answer under the name with the files at the path; the seconds that it took.
+
+        Raises EngineError. A name that another hand loaded is unloaded first: nobody knows its bytes. A call that is
+        cancelled finishes the load all the same, so that the registry never knows less than the engine.
+        """
+        began = time.monotonic()
+        task = asyncio.create_task(self._ensure(start, name, path))
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+        await asyncio.shield(task)
+        try:
+            await self._engine.complete_once(name)
+        except EngineError as error:
+            await self._give_up(start, name, error)
+            raise
+        return round(time.monotonic() - began, 4)
+
+    def holds(self, start: EngineStart | None, name: str) -> bool:
+        """Whether the engine that is up has the adapter from an agent of this pod."""
+        return start is not None and self._registry.holds(start, name)
+
+    def may_hold(self, name: str) -> bool:
+        """Whether some engine start has or had it, or is about to."""
+        return self._registry.remembers(name) or self._one_at_a_time[name].locked()
+
+    async def unload_when_idle(self, name: str) -> None:
+        """Unload an adapter as soon as no request uses it, or forget it when its engine start is over.
+
+        Not before: should it come back while an old request still runs, the engine would hold two adapters of one
+        name, and dies of it.
+        """
+        while self.may_hold(name):
+            start = await self._watch.up()
+            try:
+                async with self._one_at_a_time[name]:
+                    if await self._try_unload(start, name):
+                        return
+            except EngineError as error:
+                logger.info("cannot unload %s yet: %s", name, error)
+                self._watch.look_now()
+            await asyncio.sleep(self._busy_poll)
+
+    async def unload_strays(self, start: EngineStart, keep: Callable[[], Iterable[str]]) -> None:
+        """Unload what the engine holds and nobody asked for, such as what left the set while no agent ran."""
+        strays = (await self._engine.models()).keys() - set(keep()) - {self._watch.base_name}
+        for name in sorted(strays):
+            logger.info("%s is loaded and not asked for", name)
+            self._registry.add(start, name)
+            await self.unload_when_idle(name)
+
+    async def _ensure(self, start: EngineStart, name: str, path: Path) -> None:
+        async with self._one_at_a_time[name]:
+            if not self._registry.holds(start, name):
+                await self._load(name, path)
+                self._registry.add(start, name)
+
+    async def _try_unload(self, start: EngineStart, name: str) -> bool:
+        if self._registry.holds(start, name):
+            if name in await self._engine.busy():
+                return False
+            await self._engine.unload(name)
+            logger.info("unloaded %s", name)
+        self._registry.remove(name)
+        return True
+
+    async def _load(self, name: str, path: Path) -> None:
+        try:
+            await self._engine.load(name, str(path))
+        except EngineError as error:
+            if classify_load_error(error) is not LoadFault.ALREADY_LOADED:
+                raise
+            logger.warning("%s was loaded by another hand; loading it again", name)
+            await self._engine.unload(name)
+            await self._engine.load(name, str(path))
+        logger.info("loaded %s", name)
+
+    async def _give_up(self, start: EngineStart, name: str, error: EngineError) -> None:
+        """After a failed probe: an adapter that cannot answer must not stay; an engine that cannot is looked at."""
+        self._watch.look_now()
+        if error.status == 404:  # the registry is of a former engine, or another hand unloaded it
+            self._registry.remove(name)
+        elif classify_load_error(error) is LoadFault.ADAPTER and self._watch.current == start:
+            await self._engine.unload(name)
+            self._registry.remove(name)

@@ -1,0 +1,165 @@
+"""One adapter of the desired set, from its source to a loaded, proven state, and back there after every fault.
+
+| state     | goes on when                     | then                                                      |
+|-----------|----------------------------------|-----------------------------------------------------------|
+| Fetching  | all bytes are on the disk        | Verifying                                                 |
+| Verifying | digest and gate agree            | Loading                                                   |
+| Loading   | the engine answered with it      | Loaded                                                    |
+| Loaded    | the engine start is over         | Loading                                                   |
+| Failed    | a pause is over, if that can help | Fetching; for a refusal by the engine, at its next start |
+| Draining  | no request uses it               | gone                                                      |
+"""
+
+import asyncio
+import logging
+from typing import Any, NoReturn
+
+from ..api.common import MAX_MESSAGE
+from ..api.conditions import Reason
+from ..artifacts.errors import ArtifactError
+from ..artifacts.progress import Progress
+from ..artifacts.store import StoredVersion
+from ..engine.adapters_api import AdapterReport, AdapterState, DesiredAdapter
+from ..engine.errors import EngineError, LoadFault, classify_load_error
+from .board import Board
+from .engine_watch import EngineStart, EngineWatch
+from .library import Library
+from .loader import Loader
+from .settings import Timing
+from .slots import Slots
+
+logger = logging.getLogger(__name__)
+
+PROGRESS_STEP = 5
+"""Percent between two reports of a transfer."""
+
+
+class AdapterWorker:
+    """Runs one adapter's states until it is cancelled."""
+
+    def __init__(
+        self,
+        desired: DesiredAdapter,
+        *,
+        board: Board,
+        watch: EngineWatch,
+        library: Library,
+        loader: Loader,
+        slots: Slots,
+        timing: Timing,
+    ) -> None:
+        self.desired = desired
+        self._board = board
+        self._watch = watch
+        self._library = library
+        self._loader = loader
+        self._slots = slots
+        self._timing = timing
+        self._failures = 0
+
+    @property
+    def name(self) -> str:
+        """Engine name."""
+        return self.desired.engine_name
+
+    async def run(self) -> NoReturn:
+        """Fetch, verify and hold the adapter, again and again, until cancelled."""
+        while True:
+            try:
+                stored = await self._fetch()
+                await self._show(AdapterState.VERIFYING)
+                await self._library.check(stored)
+                self._failures = 0
+                await self._hold(stored)
+            except ArtifactError as error:
+                await self._fail(error.reason, error.message)
+                if not error.transient:
+                    await asyncio.Event().wait()
+            except Exception as error:  # a defect here must not take the other adapters along
+                logger.exception("worker of %s failed", self.name)
+                await self._fail(Reason.LOAD_FAILED, f"The agent failed: {type(error).__name__}; see its log")
+            await self._rest()
+
+    async def drain(self) -> None:
+        """The adapter left the desired set: unload it when nothing uses it, and take it off the board."""
+        if self._loader.may_hold(self.name):
+            await self._show(AdapterState.DRAINING)
+            await self._loader.unload_when_idle(self.name)
+        await self._slots.free(self.name)
+        await self._board.remove_adapter(self.name)
+
+    async def replace_source(self, desired: DesiredAdapter) -> None:
+        """The same bytes under another URI or Secret: nothing to do but to say so."""
+        self.desired = desired
+        former = self._board.adapter(self.name)
+        if former is not None:
+            await self._board.set_adapter(former.model_copy(update={"uri": desired.uri}))
+
+    async def _fetch(self) -> StoredVersion:
+        await self._show(AdapterState.FETCHING)
+        shown = 0
+
+        def report(progress: Progress) -> None:
+            nonlocal shown
+            if progress.percent >= shown + PROGRESS_STEP:
+                shown = progress.percent
+                updates.create_task(self._show(AdapterState.FETCHING, progress=shown))
+
+        async with asyncio.TaskGroup() as updates:
+            try:
+                return await self._library.fetch(self.desired, report)
+            except ArtifactError as error:
+                failure = error
+        raise failure
+
+    async def _hold(self, stored: StoredVersion) -> NoReturn:
+        """Keep the adapter loaded across engine starts."""
+        while True:
+            start = await self._watch.up()
+            await self._take_slot()
+            if not self._loader.holds(start, self.name):
+                await self._show(AdapterState.LOADING)
+            try:
+                seconds = await self._loader.load(start, self.name, stored.directory)
+            except EngineError as error:
+                await self._after_refusal(start, error)
+                continue
+            self._failures = 0
+            await self._show(AdapterState.LOADED, load_seconds=seconds)
+            await self._watch.gone(start)
+
+    async def _take_slot(self) -> None:
+        if self._slots.take(self.name):
+            return
+        await self._fail(
+            Reason.NO_FREE_SLOT,
+            "Every adapter slot of this pod is taken; raise spec.adapters.slots of the InferenceEndpoint "
+            "(on CPU one slot must stay free).",
+        )
+        await self._slots.wait_and_take(self.name)
+
+    async def _after_refusal(self, start: EngineStart, error: EngineError) -> None:
+        self._watch.look_now()
+        if self._watch.current != start:
+            return
+        if classify_load_error(error) is LoadFault.ENGINE or error.status == 404:
+            await self._show(AdapterState.LOADING, message=f"Trying again: {error}"[:MAX_MESSAGE])
+            await self._rest()
+            return
+        await self._fail(Reason.LOAD_FAILED, f"The engine refused the adapter: {error}")
+        await self._slots.free(self.name)
+        await self._watch.gone(start)
+
+    async def _rest(self) -> None:
+        self._failures += 1
+        await asyncio.sleep(self._timing.retry(self._failures))
+
+    async def _fail(self, reason: Reason, message: str) -> None:
+        logger.warning("%s: %s: %s", self.name, reason, message)
+        await self._show(AdapterState.FAILED, reason=reason, message=message[:MAX_MESSAGE])
+
+    async def _show(self, state: AdapterState, **details: Any) -> None:
+        report = AdapterReport(
+            engine_name=self.name, uri=self.desired.uri, digest=self.desired.digest, state=state, **details
+        )
+        await self._board.set_adapter(report)
