@@ -49,7 +49,9 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
         return Decision()
     scene = _scene(facts, endpoint, now)
     steps = _advance(scene, now)
-    view = EndpointView(endpoint, scene.observed, steps, scene.wanted, scene.obstacle, scene.adapters, _pins(scene))
+    view = EndpointView(
+        endpoint, scene.observed, steps, scene.wanted, scene.obstacle, scene.adapters, _pins(scene, steps)
+    )
     status = endpoint_status(view, now)
     ref = scene.owner.ref
     return Decision(
@@ -93,7 +95,7 @@ def _candidate(scene: _Scene, revision: ObservedRevision) -> Candidate:
         since=revision.since,
         can_serve=_can_serve(scene, revision),
         answers=bool(revision.ready_pods),
-        pinned=bool(pinning_adapters(revision, scene.observed, scene.adapters)),
+        pinned=bool(pinning_adapters(revision, [r for r in scene.observed if r.state == "Serving"], scene.adapters)),
     )
 
 
@@ -175,8 +177,11 @@ def _orders(scene: _Scene, steps: Sequence[Step]) -> Iterable[tuple[Key, tuple[D
             yield from orders(revision, scene.holdings)
 
 
-def _pins(scene: _Scene) -> dict[str, tuple[str, ...]]:
-    pins = {r.name: pinning_adapters(r, scene.observed, scene.adapters) for r in scene.observed}
+def _pins(scene: _Scene, steps: Sequence[Step]) -> dict[str, tuple[str, ...]]:
+    """By revision, the adapters that keep it alive once these steps are taken."""
+    names = {step.name for step in steps if step.state == "Serving"}
+    serving = [r for r in scene.observed if r.name in names]
+    pins = {r.name: pinning_adapters(r, serving, scene.adapters) for r in scene.observed}
     return {name: adapters for name, adapters in pins.items() if adapters}
 
 

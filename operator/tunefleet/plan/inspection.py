@@ -111,6 +111,11 @@ def read_version(facts: Facts, subject: Subject, agents: Agents, now: datetime) 
     return _start_job(facts, subject)
 
 
+def may_change(result: InspectionResult) -> bool:
+    """Another reading may find something else without any change of the spec."""
+    return result.transient or result.reason in MENDABLE
+
+
 def _stale(asked: Inspection, now: datetime) -> bool:
     return asked.finished is not None and (now - asked.finished).total_seconds() >= RETRY_SECONDS
 
@@ -124,7 +129,7 @@ def _follow_agent(facts: Facts, subject: Subject, asked: Inspection) -> Reading:
 
 
 def _answered(result: InspectionResult, retry: float) -> Reading:
-    return Reading(result=result, requeue_after=retry if result.reason in MENDABLE else None)
+    return Reading(result=result, requeue_after=retry if may_change(result) else None)
 
 
 def _start_job(facts: Facts, subject: Subject) -> Reading:
@@ -155,7 +160,7 @@ def _follow_job(facts: Facts, subject: Subject, job: Manifest, now: datetime) ->
         return _running(subject, pods)
     result = _result(pods)
     again = max(0.0, RETRY_SECONDS - seconds_since(ended, now))
-    if result is not None and result.reason not in MENDABLE:
+    if result is not None and not may_change(result):
         return Reading(result=result)
     delete = Deletion(_job_ref(subject), job["metadata"]["uid"]) if again == 0 else None
     if result is not None:
@@ -164,6 +169,10 @@ def _follow_job(facts: Facts, subject: Subject, job: Manifest, now: datetime) ->
 
 
 def _running(subject: Subject, pods: Sequence[Pod]) -> Reading:
+    """What a failed try found is told while the Job tries again."""
+    found = _result(pods)
+    if found is not None:
+        return Reading(result=found)
     failure = first_failure(pod for pod in pods if pod.alive)
     return Reading(waiting=failure or _by_a_job(subject))
 

@@ -46,7 +46,7 @@ def judge(
         if not isinstance(verdict, Finding):
             return verdict
         finding = verdict
-    if finding.reason in MENDABLE:
+    if finding.reason in MENDABLE or result.transient:
         return waiting(former, version, finding, blank)
     return refusal(former, version, finding, blank, result.resolved_uri)
 

@@ -10,9 +10,11 @@ from .versions import entry_of
 
 
 def pinning_adapters(
-    revision: ObservedRevision, observed: Sequence[ObservedRevision], adapters: Iterable[LoRAAdapter]
+    revision: ObservedRevision, serving: Sequence[ObservedRevision], adapters: Iterable[LoRAAdapter]
 ) -> tuple[str, ...]:
     """Names of adapters whose serving version would answer nowhere without this revision, sorted.
+
+    `serving`: the revisions that serve, this one or not.
 
     A base version that moved on while an adapter is still pinned to the former one is the ordinary case. An agent that
     does not answer counts as holding what it may hold: no data, no removal.
@@ -20,7 +22,7 @@ def pinning_adapters(
     if revision.parameters is None:
         return ()
     version = revision.parameters.fixed.base_version
-    others = [r for r in observed if r.state == "Serving" and r.name != revision.name]
+    others = [r for r in serving if r.name != revision.name]
     names = {
         adapter.metadata.name: name
         for adapter in adapters
