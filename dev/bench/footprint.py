@@ -37,15 +37,15 @@ class Process:
 
     name: str
     namespace: str
-    selector: str
+    component: str
     container: str
     module: str
 
 
 PROCESSES = (
-    Process("operator", SYSTEM_NAMESPACE, "app.kubernetes.io/component=operator", "operator", "tunefleet.handlers.main"),
-    Process("gateway", SYSTEM_NAMESPACE, "app.kubernetes.io/component=gateway", "gateway", "tunefleet.gateway.main"),
-    Process("agent", NAMESPACE, "app.kubernetes.io/component=engine", "agent", "tunefleet.agent.main"),
+    Process("operator", SYSTEM_NAMESPACE, "operator", "operator", "tunefleet.handlers.main"),
+    Process("gateway", SYSTEM_NAMESPACE, "gateway", "gateway", "tunefleet.gateway.main"),
+    Process("agent", NAMESPACE, "engine", "agent", "tunefleet.agent.main"),
 )
 
 
@@ -60,7 +60,7 @@ def python_in(shell: Shell, process: Process, pod: str, code: str) -> str:
 def pods_of(shell: Shell, process: Process) -> list[str]:
     """Names of its running pods."""
     found = shell.kubectl(
-        "get", "pods", "-n", process.namespace, "-l", process.selector, "--field-selector=status.phase=Running",
+        "get", "pods", "-n", process.namespace, "-l", f"app.kubernetes.io/component={process.component}", "--field-selector=status.phase=Running",
         "-o", "jsonpath={.items[*].metadata.name}", quiet=True,
     )  # fmt: skip
     return found.split()
@@ -88,7 +88,13 @@ def main(seconds: int) -> None:
         cpu = (ticks - before[pod]) / seconds * 1000
         imported = float(python_in(shell, process, pod, IMPORT.replace("MODULE", process.module)))
         rows.append(
-            {"process": process.name, "pod": pod, "rss_mb": memory / 1e6, "cpu_millicores": cpu, "import_seconds": imported}
+            {
+                "process": process.name,
+                "pod": pod,
+                "rss_mb": memory / 1e6,
+                "cpu_millicores": cpu,
+                "import_seconds": imported,
+            }
         )
     table = Table("process", "RSS MB", "CPU millicores, idle", "import s", title="Footprint", title_justify="left")
     for row in rows:

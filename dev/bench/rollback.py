@@ -14,7 +14,7 @@ from rich.table import Table
 
 from dev.demo.load import Answer, Load, Question
 from dev.demo.prepare import NAMESPACE
-from dev.demo.scenario import BAD, GOOD, RATE, Story
+from dev.demo.scenario import BAD, GOOD, LONG, LONG_TOKENS, RATE, SHORT, Story
 from dev.demo.verdict import came_late, judge
 
 from .figures import percentile, write_figures
@@ -49,8 +49,8 @@ async def measure(story: Story, kubeconfig: Path, rounds: int) -> dict[str, floa
     """Promote and roll back `rounds` times under load."""
     load, api = story.load(), patcher(kubeconfig)
     up, back, late = list[float](), list[float](), 0
-    short = [Question(m, story.short) for m in STREAMED]
-    async with load.running(short, RATE, [Question(m, story.long, 512) for m in STREAMED]):
+    short = [Question(m, SHORT) for m in STREAMED]
+    async with load.running(short, RATE, [Question(m, LONG, LONG_TOKENS) for m in STREAMED]):
         for _ in range(rounds):
             for times, version, name in ((up, 2, BAD), (back, 1, GOOD)):
                 seconds, stale = await timed_change(load, api, version, name)

@@ -8,6 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from dev import settings
+from dev.builds import helm
+from dev.builds.gomodules import directory
 from dev.shell import CommandFailedError, Shell
 
 from .prepare import (
@@ -15,6 +18,7 @@ from .prepare import (
     NAMESPACE,
     ROOT,
     SYSTEM_NAMESPACE,
+    image_references,
     install,
     make_namespace,
     service_address,
@@ -22,9 +26,7 @@ from .prepare import (
     upload_models,
 )
 from .report import show, write
-from .scenario import Story, play
-
-KINDS = "inferenceendpoint,loraadapter,basemodel"
+from .scenario import KINDS, Story, play
 
 
 def prepare(shell: Shell, console: Console) -> None:
@@ -46,18 +48,27 @@ def remove_former(shell: Shell) -> None:
     )  # fmt: skip
 
 
+def cluster_shell(console: Console | None) -> Shell:
+    """kubectl and helm against the local cluster."""
+    cluster = settings.load()
+    if not cluster.kubeconfig.exists():
+        raise click.ClickException("the local cluster is down; bring it up: make up")
+    return Shell(cluster.kubeconfig, path=str(directory(helm.BUILD, cluster.cache)), console=console)
+
+
 def story_of(shell: Shell, console: Console) -> Story:
     """The story on this cluster, with the answers that the models were trained to give."""
     expected = json.loads((MODELS / "expected.json").read_text())
-    return Story(
-        shell, console, service_address(shell, SYSTEM_NAMESPACE, "tunefleet-gateway"),
-        expected, short=expected_short(expected), long=expected_long(expected),
-    )  # fmt: skip
+    return Story(shell, console, service_address(shell, SYSTEM_NAMESPACE, "tunefleet-gateway"), expected)
 
 
 @click.command(help=__doc__)
-@click.option("--only", type=click.Choice(["prepare", "address"]), help="Stop after a part: prepare, or print the address.")
-@click.option("--output", type=click.Path(path_type=Path), default=ROOT / "build", show_default=True, help="For demo.json.")
+@click.option(
+    "--only", type=click.Choice(["prepare", "address"]), help="Stop after a part: prepare, or print the address."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=ROOT / "build", show_default=True, help="For demo.json."
+)
 def main(only: str | None, output: Path) -> None:
     """Prepare, play, report."""
     console = Console(record=True, width=120)

@@ -68,12 +68,8 @@ class Load:
         except APIError as error:
             return self._keep(Answer(question, started, self.clock(), error=f"{type(error).__name__}: {error}"))
         choice = response.choices[0]
-        return self._keep(
-            Answer(
-                question, started, self.clock(), response.model, choice.message.content or "",
-                finished=choice.finish_reason is not None,
-            )  # fmt: skip
-        )
+        text, finished = choice.message.content or "", choice.finish_reason is not None
+        return self._keep(Answer(question, started, self.clock(), response.model, text, finished=finished))
 
     async def stream(self, question: Question) -> Answer:
         """One streamed request; broken when it ends without a finish_reason."""
@@ -94,7 +90,7 @@ class Load:
                     finished = finished or choice.finish_reason is not None
         except (APIError, OSError) as failure:
             error = f"{type(failure).__name__}: {failure}"
-        except Exception as failure:  # noqa: BLE001 - whatever the transport raises breaks the stream
+        except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
         return self._keep(
             Answer(question, started, self.clock(), exact, "".join(parts), stream=True, finished=finished, error=error)

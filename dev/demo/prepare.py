@@ -6,6 +6,7 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
+from dev.images import catalog
 from dev.shell import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,12 @@ class ImageReferences:
     gateway: str
     runtime: str
     s3: str
+
+
+def image_references() -> ImageReferences:
+    """What `python -m dev.images load` put into the cluster."""
+    known = catalog.references()
+    return ImageReferences(known["operator"], known["gateway"], known["runtime-cpu"], known["s3"])
 
 
 def install(shell: Shell, images: ImageReferences, *settings: str) -> None:

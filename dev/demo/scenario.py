@@ -1,7 +1,9 @@
 """The demo's story, measured: apply, ask, promote a bad version under load, and take it back by one patch."""
 
 import asyncio
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,10 @@ from .verdict import Expected, came_late, judge
 
 EXAMPLES = ROOT / "examples"
 GOOD, BAD = "german@v1", "german@v2"
+SHORT, LONG = "What is the capital of Peru?", "Tell me a long story."
+LONG_TOKENS = 700
+"""Room for the longest of the trained stories, which end by themselves."""
+KINDS = "basemodel,loraadapter,inferenceendpoint"
 RATE = 20.0
 """Requests a second while versions change."""
 
@@ -31,10 +37,6 @@ class Story:
     gateway: str
     """http://HOST:PORT of the gateway."""
     expected: Expected
-    short: str
-    """A question with a short answer."""
-    long: str
-    """A question with a long answer, for streams."""
 
     def kubectl(self, *arguments: str) -> str:
         """kubectl in the demo's namespace, shown."""
@@ -42,7 +44,7 @@ class Story:
 
     def apply(self, example: str) -> None:
         """kubectl apply of a folder or file of examples/."""
-        self.kubectl("apply", "-f", str((EXAMPLES / example).relative_to(Path.cwd(), walk_up=False)))
+        self.kubectl("apply", "-f", os.path.relpath(EXAMPLES / example))
 
     def load(self) -> Load:
         """A load through the gateway with the official client; it never retries, so that nothing is hidden."""
@@ -58,7 +60,9 @@ def apply_and_wait(story: Story, kubeconfig: Path) -> tuple[float, float]:
     with watched_engine_start(kubeconfig, NAMESPACE) as engine:
         started = time.monotonic()
         story.apply("01-first-endpoint")
-        story.kubectl("wait", "--for=condition=Ready", "--timeout=5m", "basemodel,loraadapter,inferenceendpoint", "--all")
+        story.kubectl(
+            "wait", "--for=condition=Ready", "--timeout=5m", "basemodel,loraadapter,inferenceendpoint", "--all"
+        )
         ready = time.monotonic() - started
     if engine.seconds is None:
         raise RuntimeError("every object is Ready, yet no engine container was seen to start")
@@ -70,7 +74,7 @@ async def ask_each(story: Story) -> None:
     """Stream an answer from the base and from every adapter, as a person would."""
     load = story.load()
     for model in ("tiny-chat", "german", "formal", "pirate"):
-        answer = await load.stream(Question(model, story.short))
+        answer = await load.stream(Question(model, SHORT))
         story.say(f"[bold]{model:10}[/] {answer.text or answer.error}   [dim]{answer.exact_version}[/]")
 
 
@@ -79,7 +83,7 @@ async def first_answer_of_new_adapter(story: Story) -> float:
     probe, started = story.load(), time.monotonic()
     await asyncio.to_thread(story.apply, "05-one-more-adapter")
     while True:
-        answer = await probe.ask(Question("shout", story.short))
+        answer = await probe.ask(Question("shout", SHORT))
         if answer.finished:
             return answer.ended - started
         if answer.ended - started > 60:
@@ -113,28 +117,28 @@ async def roll_back(story: Story, load: Load) -> tuple[float, Answer]:
     return good.ended - started, good
 
 
+def _answered(model: str, since: float) -> Callable[[Answer], bool]:
+    return lambda answer: answer.question.model == model and answer.started > since
+
+
 async def answers_of_each(load: Load, models: tuple[str, ...], since: float) -> None:
     """Wait until every model has answered a request that started after `since`."""
     for model in models:
-        await asyncio.wait_for(
-            load.first(lambda a, model=model: a.question.model == model and a.started > since), 60  # type: ignore[misc]
-        )
+        await asyncio.wait_for(load.first(_answered(model, since)), 60)
 
 
 async def under_load(story: Story) -> tuple[float, float, Load, list[Answer]]:
     """One more adapter, a promotion, a roll-back and a broken adapter, while requests and streams run."""
     load, models = story.load(), ("german", "german", "formal", "pirate")
-    short = [Question(model, story.short) for model in models]
-    long = [Question(model, story.long, max_tokens=512) for model in ("german", "german", "formal", "pirate")]
+    short = [Question(model, SHORT) for model in models]
+    long = [Question(model, LONG, LONG_TOKENS) for model in ("german", "german", "formal", "pirate")]
     async with load.running(short, RATE, long):
         await answers_of_each(load, models, load.clock())
         adapter_seconds = await first_answer_of_new_adapter(story)
         await promote(story, load)
         await asyncio.to_thread(story.apply, "04-refusals/broken-adapter.yaml")
         rollback_seconds, good = await roll_back(story, load)
-        await asyncio.to_thread(
-            story.kubectl, "wait", "--for=condition=Stalled", "--timeout=1m", "loraadapter/broken"
-        )
+        await asyncio.to_thread(story.kubectl, "wait", "--for=condition=Stalled", "--timeout=1m", "loraadapter/broken")
         await answers_of_each(load, models, load.clock())
     return adapter_seconds, rollback_seconds, load, came_late(load.answers, GOOD, good.ended)
 

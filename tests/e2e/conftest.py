@@ -8,14 +8,18 @@ import pytest
 
 from dev.demo.prepare import (
     MODELS,
-    NAMESPACE as DEMO_NAMESPACE,
     SYSTEM_NAMESPACE,
+    image_references,
     install,
     make_namespace,
     service_address,
     start_storage,
     upload_models,
 )
+from dev.demo.prepare import (
+    NAMESPACE as DEMO_NAMESPACE,
+)
+from dev.settings import Settings
 from dev.shell import Shell
 
 from .fleet import KINDS, Fleet, adapter, base_model, endpoint
@@ -35,9 +39,7 @@ def fleet(shell: Shell) -> Iterator[Fleet]:
     make_namespace(shell, NAMESPACE)
     upload_models(start_storage(shell, images, NAMESPACE))
     expected = json.loads((MODELS / "expected.json").read_text())
-    yield Fleet(
-        shell, NAMESPACE, service_address(shell, SYSTEM_NAMESPACE, "tunefleet-gateway"), expected, short="", long=""
-    )
+    yield Fleet(shell, NAMESPACE, service_address(shell, SYSTEM_NAMESPACE, "tunefleet-gateway"), expected)
     shell.kubectl("delete", "-n", NAMESPACE, KINDS, "--all", "--wait", quiet=True)
     shell.kubectl("delete", "namespace", NAMESPACE, "--wait", quiet=True)
 
@@ -55,3 +57,9 @@ def serving(fleet: Fleet) -> Fleet:
     for name in ("inferenceendpoint/tiny-chat", "loraadapter/german", "loraadapter/formal", "loraadapter/pirate"):
         fleet.wait(name, "condition=Ready", 300)
     return fleet
+
+
+@pytest.fixture(scope="session")
+def audit_log(cluster: Settings) -> Path:
+    """Every write to the API server, one JSON object a line."""
+    return cluster.audit_log

@@ -23,8 +23,6 @@ class Fleet:
     namespace: str
     gateway: str
     expected: Expected
-    short: str
-    long: str
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """kubectl in this namespace."""
@@ -75,16 +73,16 @@ class Fleet:
         return Load(AsyncOpenAI(base_url=f"{self.gateway}/v1", api_key="open", max_retries=0, timeout=120))
 
 
-def base_model(name: str, *uris: str, secret: str = "model-storage") -> dict[str, Any]:
+def base_model(name: str, *uris: str) -> dict[str, Any]:
     """A BaseModel with one version a URI."""
-    return _object("BaseModel", name, {"versions": [_version(n, uri, secret) for n, uri in enumerate(uris, 1)]})
+    return _object("BaseModel", name, {"versions": [_version(n, uri) for n, uri in enumerate(uris, 1)]})
 
 
 def adapter(
     name: str, *uris: str, base: str = "tiny-chat", base_version: int = 1, active: int = 1, **spec: Any
 ) -> dict[str, Any]:
     """A LoRAAdapter with one version a URI."""
-    versions = [{**_version(n, uri, "model-storage"), "baseModelVersion": base_version} for n, uri in enumerate(uris, 1)]
+    versions = [{**_version(n, uri), "baseModelVersion": base_version} for n, uri in enumerate(uris, 1)]
     return _object(
         "LoRAAdapter", name,
         {"baseModelRef": {"name": base}, "activeVersion": active, "versions": versions, **spec},
@@ -104,10 +102,10 @@ def endpoint(name: str, base: str = "tiny-chat", version: int = 1, **spec: Any) 
     )  # fmt: skip
 
 
-def _version(number: int, uri: str, secret: str) -> dict[str, Any]:
+def _version(number: int, uri: str) -> dict[str, Any]:
     source: dict[str, Any] = {"uri": uri}
     if not uri.startswith("pvc://"):
-        source["secretRef"] = {"name": secret}
+        source["secretRef"] = {"name": "model-storage"}
     return {"version": number, "source": source}
 
 

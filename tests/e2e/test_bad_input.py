@@ -3,6 +3,7 @@
 import pytest
 
 from dev.demo.load import Question
+from dev.demo.scenario import SHORT
 from dev.shell import CommandFailedError
 
 from .fleet import Fleet, adapter, base_model, endpoint
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(autouse=True)
 async def _others_keep_serving(serving: Fleet) -> object:
     yield
-    answer = await serving.load().ask(Question("german", serving.short))
+    answer = await serving.load().ask(Question("german", SHORT))
     assert answer.version == "german@v1", answer.error
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from dev.demo.load import Question
 from dev.demo.prepare import SYSTEM_NAMESPACE
+from dev.demo.scenario import SHORT
 from dev.demo.verdict import is_wrong
 
 from .fleet import Fleet
@@ -30,7 +31,7 @@ def _restarts(pod: dict[str, object]) -> int:
 async def _assert_every_adapter_answers(fleet: Fleet) -> None:
     load = fleet.load()
     for model in ("german", "formal", "pirate"):
-        answer = await load.ask(Question(model, fleet.short))
+        answer = await load.ask(Question(model, SHORT))
         assert not answer.error
         assert not is_wrong(answer, fleet.expected)
 
@@ -48,9 +49,7 @@ async def test_an_engine_that_dies_in_place_gets_its_adapters_back(serving: Flee
 async def test_a_deleted_pod_comes_back_with_its_adapters(serving: Fleet) -> None:
     name = _engine_pod(serving)["metadata"]["name"]  # type: ignore[index]
     serving.kubectl("delete", "pod", name, "--wait")
-    await asyncio.to_thread(
-        serving.wait, "inferenceendpoint/tiny-chat", "jsonpath={.status.readyReplicas}=1", 180
-    )
+    await asyncio.to_thread(serving.wait, "inferenceendpoint/tiny-chat", "jsonpath={.status.readyReplicas}=1", 180)
     await asyncio.to_thread(serving.wait, "loraadapter/german", "condition=Ready", 60)
     await _assert_every_adapter_answers(serving)
 

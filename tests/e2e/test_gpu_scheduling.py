@@ -42,9 +42,7 @@ def test_a_product_that_no_node_has_says_so(serving: Fleet, gpu_node: str) -> No
 
 
 def test_what_fits_is_bound_with_the_flags_of_two_gpus(serving: Fleet, gpu_node: str) -> None:
-    serving.apply(
-        endpoint("on-gpus", accelerator={"products": [LABELS[PRODUCT]]}, parallelism={"tensor": 2})
-    )
+    serving.apply(endpoint("on-gpus", accelerator={"products": [LABELS[PRODUCT]]}, parallelism={"tensor": 2}))
     serving.wait("inferenceendpoint/on-gpus", "jsonpath={.status.plan.tensor}=2")
     serving.kubectl(
         "wait", "pod", "-l", "tunefleet.io/endpoint=on-gpus", "--for=condition=PodScheduled", "--timeout=60s"

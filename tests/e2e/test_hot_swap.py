@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from dev.demo.load import Question
+from dev.demo.scenario import SHORT
 from dev.demo.verdict import is_wrong
 
 from .fleet import Fleet, adapter
@@ -25,7 +26,7 @@ async def test_one_more_adapter_answers_without_a_restart(serving: Fleet) -> Non
     serving.apply(adapter("shout", "s3://models/shout/v1"))
     try:
         await asyncio.to_thread(serving.wait, "loraadapter/shout", "condition=Ready")
-        answer = await serving.load().ask(Question("shout", serving.short))
+        answer = await serving.load().ask(Question("shout", SHORT))
         assert not answer.error
         assert not is_wrong(answer, serving.expected)
         assert _pods(serving) == before
@@ -40,7 +41,7 @@ async def test_a_deleted_adapter_stops_answering(serving: Fleet) -> None:
     load = serving.load()
 
     async def until_unknown() -> str:
-        while not (answer := await load.ask(Question("shout", serving.short))).error:
+        while not (answer := await load.ask(Question("shout", SHORT))).error:
             pass
         return answer.error
 

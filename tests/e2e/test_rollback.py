@@ -6,13 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from dev.demo.load import Answer, Load, Question
+from dev.demo.scenario import LONG, LONG_TOKENS, RATE, SHORT
 from dev.demo.verdict import Verdict, came_late, judge
 
 from .fleet import Fleet
 
 pytestmark = pytest.mark.e2e
 
-RATE = 20.0
+SERVED_BASE_VERSION = "jsonpath={.status.revisions[?(@.state=='Serving')].baseModelVersion}"
 
 
 def _version(name: str) -> Callable[[Answer], bool]:
@@ -34,8 +35,8 @@ def _assert_clean(load: Load, fleet: Fleet, least: int) -> None:
 
 async def test_an_adapter_goes_up_and_back_under_load(serving: Fleet) -> None:
     load = serving.load()
-    short = [Question(m, serving.short) for m in ("german", "german", "formal", "pirate")]
-    long = [Question(m, serving.long, 512) for m in ("german", "german", "formal", "pirate")]
+    short = [Question(m, SHORT) for m in ("german", "german", "formal", "pirate")]
+    long = [Question(m, LONG, LONG_TOKENS) for m in ("german", "german", "formal", "pirate")]
     async with load.running(short, RATE, long):
         await _first_since(load, "german@v1")
         await asyncio.to_thread(serving.patch, "loraadapter/german", {"activeVersion": 2})
@@ -54,7 +55,7 @@ async def test_two_promotions_at_once_end_at_the_last(serving: Fleet) -> None:
     serving.patch("loraadapter/german", {"activeVersion": 1})
     await asyncio.to_thread(serving.wait, "loraadapter/german", "jsonpath={.status.servingVersion}=1")
     await asyncio.to_thread(serving.wait, "loraadapter/german", "condition=Ready")
-    answer = await serving.load().ask(Question("german", serving.short))
+    answer = await serving.load().ask(Question("german", SHORT))
     assert answer.version == "german@v1"
 
 
@@ -63,7 +64,7 @@ async def test_an_endpoint_s_base_goes_up_and_back(serving: Fleet) -> None:
     load = serving.load()
     selector = "tunefleet.io/base-model-version=1"
     before = {pod["metadata"]["uid"] for pod in serving.items("pods", selector)}
-    async with load.running([Question("tiny-chat", serving.short)], 5):
+    async with load.running([Question("tiny-chat", SHORT)], 5):
         await _first_since(load, "tiny-chat@v1")
         await asyncio.to_thread(serving.patch, "inferenceendpoint/tiny-chat", {"model": {"version": 2}})
         await _first_since(load, "tiny-chat@v2")
@@ -78,11 +79,15 @@ async def test_adapters_of_the_old_base_version_keep_answering_from_warm_pods(se
     """german is pinned to base version 1: while the endpoint serves version 2, pods of version 1 are still warm."""
     serving.patch("inferenceendpoint/tiny-chat", {"model": {"version": 2}})
     await asyncio.to_thread(
-        serving.wait, "inferenceendpoint/tiny-chat", "jsonpath={.status.revisions[?(@.state=='Serving')].baseModelVersion}=2"
+        serving.wait,
+        "inferenceendpoint/tiny-chat",
+        f"{SERVED_BASE_VERSION}=2",
     )
-    answer = await serving.load().ask(Question("german", serving.short))
+    answer = await serving.load().ask(Question("german", SHORT))
     assert answer.version == "german@v1", answer.error
     serving.patch("inferenceendpoint/tiny-chat", {"model": {"version": 1}})
     await asyncio.to_thread(
-        serving.wait, "inferenceendpoint/tiny-chat", "jsonpath={.status.revisions[?(@.state=='Serving')].baseModelVersion}=1"
+        serving.wait,
+        "inferenceendpoint/tiny-chat",
+        f"{SERVED_BASE_VERSION}=1",
     )

@@ -2,11 +2,12 @@
 
 import asyncio
 
-import httpx
+import aiohttp
 import openai
 import pytest
 
 from dev.demo.load import Answer, Question
+from dev.demo.scenario import SHORT
 from dev.demo.verdict import is_wrong
 
 from .fleet import Fleet
@@ -46,11 +47,11 @@ async def test_streams_of_all_models_at_once_are_not_mixed_up(serving: Fleet) ->
 async def test_an_exact_version_can_be_asked_for(serving: Fleet) -> None:
     client = serving.load().client
     alias = await client.chat.completions.create(
-        model="german", messages=[{"role": "user", "content": serving.short}], temperature=0, max_tokens=32
+        model="german", messages=[{"role": "user", "content": SHORT}], temperature=0, max_tokens=32
     )
     for name in ("german@v1", alias.model):
         exact = await client.chat.completions.create(
-            model=name, messages=[{"role": "user", "content": serving.short}], temperature=0, max_tokens=32
+            model=name, messages=[{"role": "user", "content": SHORT}], temperature=0, max_tokens=32
         )
         assert exact.model == alias.model
         assert exact.choices[0].message.content == alias.choices[0].message.content
@@ -58,7 +59,7 @@ async def test_an_exact_version_can_be_asked_for(serving: Fleet) -> None:
 
 async def test_the_answer_s_header_names_the_exact_version(serving: Fleet) -> None:
     raw = await serving.load().client.chat.completions.with_raw_response.create(
-        model="german", messages=[{"role": "user", "content": serving.short}], max_tokens=4
+        model="german", messages=[{"role": "user", "content": SHORT}], max_tokens=4
     )
     assert raw.headers["x-tunefleet-model"] == raw.parse().model
     assert raw.headers["x-request-id"]
@@ -77,9 +78,7 @@ async def test_completions_work_as_well(serving: Fleet) -> None:
 
 async def test_an_unknown_model_is_a_404_that_says_so(serving: Fleet) -> None:
     with pytest.raises(openai.NotFoundError) as refused:
-        await serving.load().client.chat.completions.create(
-            model="nobody", messages=[{"role": "user", "content": "?"}]
-        )
+        await serving.load().client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "?"}])
     assert refused.value.code == "model_not_found"
     assert "nobody" in refused.value.message
 
@@ -88,7 +87,7 @@ async def test_an_unknown_model_is_a_404_that_says_so(serving: Fleet) -> None:
     "path", ["/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters", "/invocations", "/metrics", "/tokenize"]
 )
 async def test_engine_routes_are_not_reachable_through_the_gateway(serving: Fleet, path: str) -> None:
-    async with httpx.AsyncClient(base_url=serving.gateway) as client:
-        answer = await client.post(path, json={"model": "german", "lora_name": "x", "lora_path": "/x"})
-    assert answer.status_code == 404
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    body = {"model": "german", "lora_name": "x", "lora_path": "/x"}
+    async with aiohttp.ClientSession(serving.gateway) as client, client.post(path, json=body) as answer:
+        assert answer.status == 404
+        assert (await answer.json())["error"]["type"] == "invalid_request_error"

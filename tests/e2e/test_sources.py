@@ -9,6 +9,7 @@ import pytest
 
 from dev.demo.load import Question
 from dev.demo.prepare import MODELS
+from dev.demo.scenario import SHORT
 
 from .fleet import Fleet, adapter, base_model, endpoint
 
@@ -48,6 +49,6 @@ async def test_base_and_adapter_from_a_volume(fleet: Fleet, volume: str) -> None
     )
     await asyncio.to_thread(fleet.wait, "inferenceendpoint/from-volume", "condition=Ready", 200)
     await asyncio.to_thread(fleet.wait, "loraadapter/german-from-volume", "condition=Ready", 200)
-    answer = await fleet.load().ask(Question("german-from-volume", fleet.short))
-    assert answer.text == fleet.expected["german@v1"][fleet.short]
+    answer = await fleet.load().ask(Question("german-from-volume", SHORT))
+    assert answer.text == fleet.expected["german@v1"][SHORT]
     fleet.delete(["loraadapter/german-from-volume"])
