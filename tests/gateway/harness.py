@@ -1,10 +1,10 @@
 """A gateway in this process, engines that record what reaches them and do what a test says, and a plain client."""
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -70,7 +70,8 @@ class Call:
 
     async def gone(self) -> None:
         """Wait until the gateway closes this connection."""
-        await self.reader.read()
+        with contextlib.suppress(ConnectionError):
+            await self.reader.read()
 
     def reset(self) -> None:
         self.writer.transport.abort()
@@ -92,9 +93,13 @@ class Engine:
     connections: int = 0
     port: int = 0
     pod: str = "engine-0"
+    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -102,10 +107,18 @@ class Engine:
                 request = Received(head, await reader.readexactly(length))
                 self.received.append(request)
                 await self.script(Call(request, reader, writer))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            self.tasks.discard(task)
             writer.close()
+
+    async def stop(self) -> None:
+        """End every connection."""
+        tasks = tuple(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
 
     @property
     def backend(self) -> Backend:
@@ -116,7 +129,7 @@ class Engine:
         return b"authorization: Bearer " + derive(FLEET_KEY, ENGINE_PURPOSE, "ns", "endpoint").encode()
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def engine(script: Script = say_ok, pod: str = "engine-0") -> AsyncIterator[Engine]:
     made = Engine(script, pod=pod)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
@@ -125,6 +138,7 @@ async def engine(script: Script = say_ok, pod: str = "engine-0") -> AsyncIterato
         yield made
     finally:
         server.close()
+        await made.stop()
 
 
 def table(*engines: Engine, **more: Route) -> RouteTable:
@@ -142,10 +156,7 @@ class Gateway:
 
     state: GatewayState
     server: Server
-
-    @property
-    def port(self) -> int:
-        return self.server.port
+    port: int
 
     @property
     def url(self) -> str:
@@ -169,14 +180,14 @@ class Gateway:
         return self.state.metrics.registry.get_sample_value(f"tunefleet_gateway_{name}", labels)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def gateway(*engines: Engine, settings: Settings | None = None, **more: Route) -> AsyncIterator[Gateway]:
     state = GatewayState(settings or Settings(), EngineKeys(FLEET_KEY), asyncio.get_running_loop().time)
     state.swap(table(*engines, **more))
     server = Server(state)
     await server.listen("127.0.0.1", 0)
     try:
-        yield Gateway(state, server)
+        yield Gateway(state, server, server.port)
     finally:
         await server.drain(0)
         await server.connections.all_gone()
