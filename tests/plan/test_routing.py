@@ -1,0 +1,284 @@
+"""Where a request may go: right weights or an error."""
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunefleet.api.base_model import BaseModel
+from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.api.names import engine_name
+from tunefleet.engine.adapters_api import AdaptersReport
+from tunefleet.plan.facts import Key
+from tunefleet.plan.routing import EnginePod, Holdings, RouteTable, build_table, holdings_of, split_engine_name
+
+URI = "pvc://claim/path"
+
+
+def digest(version: int, of: str = "a") -> str:
+    return "sha256:" + of + f"{version:063x}"
+
+
+def base(name: str = "tiny", created: str = "2026-01-01T00:00:00Z", namespace: str = "ns", **spec: Any) -> BaseModel:
+    versions = [{"version": 1, "source": {"uri": URI}}]
+    status = {"versions": [{"version": n, "digest": digest(n, "b"), "accepted": True} for n in (1, 2)]}
+    meta = {"name": name, "namespace": namespace, "creationTimestamp": created}
+    return BaseModel.read({"metadata": meta, "spec": {"versions": versions, **spec}, "status": status})
+
+
+def adapter(
+    name: str = "support",
+    serving: int | None = 1,
+    created: str = "2026-01-02T00:00:00Z",
+    namespace: str = "ns",
+    traffic: list[dict[str, Any]] | None = None,
+    refused: tuple[int, ...] = (),
+    **spec: Any,
+) -> LoRAAdapter:
+    served = spec.get("servedModelName", name)
+    if traffic is None:
+        traffic = [share(serving, served)] if serving else []
+    versions = [{"version": n, "digest": digest(n), "accepted": n not in refused} for n in (1, 2, 3)]
+    return LoRAAdapter.read(
+        {
+            "metadata": {"name": name, "namespace": namespace, "creationTimestamp": created},
+            "spec": {
+                "baseModelRef": {"name": "tiny"},
+                "activeVersion": 1,
+                "versions": [{"version": 1, "baseModelVersion": 1, "source": {"uri": URI}}],
+                **spec,
+            },
+            "status": {"traffic": traffic, "versions": versions},
+        }
+    )
+
+
+def share(version: int, served: str = "support", weight: int = 100) -> dict[str, Any]:
+    return {"version": version, "engineName": engine_name(served, version, digest(version)), "weight": weight}
+
+
+def endpoint(
+    states: dict[str, str], name: str = "endpoint", version: int = 1, namespace: str = "ns"
+) -> InferenceEndpoint:
+    """Revisions by name with their states; all of one base version."""
+    revisions = [
+        {
+            "name": revision,
+            "baseModelVersion": version,
+            "engineName": engine_name("tiny", version, digest(version, "b")),
+            "state": state,
+            "since": "2026-01-03T00:00:00Z",
+        }
+        for revision, state in states.items()
+    ]
+    return InferenceEndpoint.read(
+        {
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"model": {"name": "tiny", "version": version}},
+            "status": {"revisions": revisions},
+        }
+    )
+
+
+def pod(name: str, revision: str = "r1", **more: Any) -> EnginePod:
+    key = Key(more.pop("namespace", "ns"), name)
+    return EnginePod(
+        **{"key": key, "ip": "10.0.0.1", "endpoint": "endpoint", "revision": revision, "base_model": "tiny", **more}
+    )
+
+
+def holds(*versions: int, served: str = "support", base_version: int = 1, ready: bool = True) -> Holdings:
+    loaded = {engine_name(served, n, digest(n)): digest(n) for n in versions}
+    return Holdings(engine_name("tiny", base_version, digest(base_version, "b")), ready, loaded)
+
+
+def pods_of(table: RouteTable, name: str) -> list[tuple[str, list[str]]] | None:
+    """Engine names with the pods that hold them; None for a name that is not in the table."""
+    route = table.routes.get(name)
+    return None if route is None else [(t.engine_name, [b.pod for b in t.backends]) for t in route.targets]
+
+
+S1 = engine_name("support", 1, digest(1))
+S2 = engine_name("support", 2, digest(2))
+BASE1 = engine_name("tiny", 1, digest(1, "b"))
+BASE2 = engine_name("tiny", 2, digest(2, "b"))
+SERVING = endpoint({"r1": "Serving"})
+
+
+def test_an_adapter_goes_to_the_pods_that_hold_its_version() -> None:
+    pods = [pod("a"), pod("b"), pod("c")]
+    reports = {Key("ns", "a"): holds(1, 2), Key("ns", "b"): holds(2), Key("ns", "c"): holds()}
+    table = build_table([adapter()], [base()], [SERVING], pods, reports)
+    assert pods_of(table, "support") == [(S1, ["a"])]
+    assert pods_of(table, "support@v1") == pods_of(table, S1) == [(S1, ["a"])]
+    assert pods_of(table, "support@v2") == pods_of(table, S2) == [(S2, ["a", "b"])]
+    assert pods_of(table, "support@v3") is None
+    assert pods_of(table, "tiny") == pods_of(table, "tiny@v1") == pods_of(table, BASE1) == [(BASE1, ["a", "b", "c"])]
+    backend = table.routes["support"].targets[0].backends[0]
+    assert (backend.ip, backend.port, backend.namespace, backend.endpoint) == ("10.0.0.1", 8000, "ns", "endpoint")
+    assert backend.base_engine_name == BASE1
+
+
+@pytest.mark.parametrize(
+    ("pods", "reports"),
+    [
+        ([pod("a", ip="")], {Key("ns", "a"): holds(1)}),
+        ([pod("a", terminating=True)], {Key("ns", "a"): holds(1)}),
+        ([pod("a", revision="gone")], {Key("ns", "a"): holds(1)}),
+        ([pod("a", endpoint="other")], {Key("ns", "a"): holds(1)}),
+        ([pod("a", namespace="other")], {Key("other", "a"): holds(1)}),
+        ([pod("a")], {}),
+        ([pod("a")], {Key("ns", "a"): holds(1, ready=False)}),
+        ([pod("a")], {Key("ns", "a"): holds(1, base_version=2)}),
+        ([], {Key("ns", "a"): holds(1)}),
+    ],
+)
+def test_pods_that_cannot_be_trusted_to_answer(pods: list[EnginePod], reports: dict[Key, Holdings]) -> None:
+    table = build_table([adapter()], [base()], [SERVING], pods, reports)
+    assert pods_of(table, "support") == [(S1, [])]
+    assert pods_of(table, "tiny") == []
+    assert pods_of(table, "support@v1") is None
+    assert not table.routes["support"].available
+    assert table.models == ()
+
+
+def test_other_bytes_under_the_right_name_are_not_served() -> None:
+    forged = Holdings(BASE1, True, {S1: digest(9)})
+    table = build_table([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): forged})
+    assert pods_of(table, "support") == [(S1, [])]
+    assert pods_of(table, S1) is None
+
+
+def test_a_version_that_was_refused_is_not_served() -> None:
+    table = build_table([adapter(refused=(1, 2))], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2)})
+    assert pods_of(table, "support") == []
+    assert [pods_of(table, name) for name in (S1, S2, "support@v1", "support@v2")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("states", "expected", "base_pods"),
+    [
+        ({"r1": "Serving", "r2": "Progressing"}, ["a"], ["a"]),
+        ({"r1": "Warm", "r2": "Serving"}, ["b"], ["b"]),
+        ({"r1": "Draining", "r2": "Serving"}, ["b"], ["b"]),
+        ({"r1": "Warm", "r2": "Progressing"}, ["a"], None),
+        ({"r1": "Draining", "r2": "Progressing"}, ["b"], None),
+        ({"r1": "Draining", "r2": "Draining"}, [], None),
+    ],
+)
+def test_revisions_by_state(states: dict[str, str], expected: list[str], base_pods: list[str] | None) -> None:
+    pods = [pod("a", "r1"), pod("b", "r2")]
+    reports = {Key("ns", "a"): holds(1), Key("ns", "b"): holds(1)}
+    table = build_table([adapter()], [base()], [endpoint(states)], pods, reports)
+    assert pods_of(table, "support") == [(S1, expected)]
+    assert pods_of(table, "tiny") == ([(BASE1, base_pods)] if base_pods else [])
+
+
+def test_an_adapter_of_the_former_base_is_answered_by_the_warm_revision() -> None:
+    old = endpoint({"r1": "Warm"}, "endpoint", 1)
+    new = endpoint({"r2": "Serving"}, "endpoint", 2)
+    both = InferenceEndpoint.read(
+        {**new.dump(), "status": {"revisions": [r.dump() for r in (*old.status.revisions, *new.status.revisions)]}}
+    )
+    reports = {Key("ns", "a"): holds(1), Key("ns", "b"): holds(base_version=2)}
+    table = build_table([adapter()], [base()], [both], [pod("a", "r1"), pod("b", "r2")], reports)
+    assert pods_of(table, "support") == [(S1, ["a"])]
+    assert pods_of(table, "tiny") == [(BASE2, ["b"])]
+    assert pods_of(table, "tiny@v1") == [(BASE1, ["a"])]
+
+
+def test_traffic_is_split_by_the_status() -> None:
+    canary = adapter(traffic=[share(1, weight=95), share(2, weight=5), share(3, weight=0)])
+    table = build_table([canary], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2, 3)})
+    assert [(t.engine_name, t.weight) for t in table.routes["support"].targets] == [(S1, 95), (S2, 5)]
+    assert table.models[1].name == "tiny"
+    assert table.models[0].engine_names == (S1, S2)
+
+
+def test_a_name_belongs_to_the_oldest_object() -> None:
+    first = adapter("first", created="2026-01-01T00:00:01Z", servedModelName="support")
+    second = adapter("second", serving=2, created="2026-01-01T00:00:02Z", namespace="other", servedModelName="support")
+    elsewhere = endpoint({"r1": "Serving"}, namespace="other")
+    pods = [pod("a"), pod("a", namespace="other")]
+    reports = {Key("ns", "a"): holds(1), Key("other", "a"): holds(2)}
+    table = build_table([second, first], [base()], [SERVING, elsewhere], pods, reports)
+    assert pods_of(table, "support") == [(S1, ["a"])]
+    assert pods_of(table, "support@v2") is None
+    later = build_table([second], [base()], [SERVING, elsewhere], pods, reports)
+    assert pods_of(later, "support") == [(S2, ["a"])]
+    assert later.routes["support"].targets[0].backends[0].namespace == "other"
+
+
+def test_a_base_wins_over_a_younger_adapter_of_its_name() -> None:
+    table = build_table([adapter("tiny")], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, served="tiny")})
+    assert pods_of(table, "tiny") == [(BASE1, ["a"])]
+    assert pods_of(table, engine_name("tiny", 1, digest(1))) is None
+
+
+def test_known_names_without_an_engine_are_not_listed() -> None:
+    table = build_table([adapter(serving=None)], [base()], [], [], {})
+    assert (pods_of(table, "support"), pods_of(table, "tiny"), table.models) == ([], [], ())
+
+
+def test_models_know_their_base() -> None:
+    table = build_table(
+        [adapter()], [base(servedModelName="Tiny.Chat")], [SERVING], [pod("a")], {Key("ns", "a"): holds(1)}
+    )
+    assert [(model.name, model.parent) for model in table.models] == [("Tiny.Chat", None), ("support", "Tiny.Chat")]
+
+
+def test_endpoints_of_one_base_share_by_their_pods() -> None:
+    other = endpoint({"x": "Serving"}, "other", 2)
+    pods = [pod("a"), pod("b"), pod("c", "x", endpoint="other")]
+    reports = {Key("ns", "a"): holds(), Key("ns", "b"): holds(), Key("ns", "c"): holds(base_version=2)}
+    table = build_table([], [base()], [SERVING, other], pods, reports)
+    targets = {t.engine_name: (t.weight, [b.pod for b in t.backends]) for t in table.routes["tiny"].targets}
+    assert targets == {BASE1: (2, ["a", "b"]), BASE2: (1, ["c"])}
+
+
+@given(st.randoms())
+def test_the_order_of_the_input_does_not_matter(rng: random.Random) -> None:
+    adapters = [
+        adapter(f"a{n}", created=f"2026-01-0{1 + n % 3}T00:00:00Z", servedModelName=f"m{n % 4}") for n in range(6)
+    ]
+    pods = [pod(name) for name in "abcd"]
+    reports = {p.key: holds(1, 2, served=f"m{n}") for n, p in enumerate(pods)}
+    expected = build_table(adapters, [base()], [SERVING], pods, reports)
+    rng.shuffle(adapters)
+    rng.shuffle(pods)
+    assert build_table(adapters, [base()], [SERVING], pods, reports) == expected
+
+
+def test_what_a_report_says() -> None:
+    entry = {"uri": URI, "digest": digest(1)}
+    report = AdaptersReport.read(
+        {
+            "etag": "x-1",
+            "engine": {"name": BASE1, "ready": True, "slots": 8, "maxRank": 16},
+            "adapters": [
+                {**entry, "engineName": S1, "state": "Loaded"},
+                {**entry, "engineName": "b@v1-00000000", "state": "Loading"},
+                {**entry, "engineName": "c@v1-00000000", "state": "Draining"},
+                {**entry, "engineName": "d@v1-00000000", "state": "Failed"},
+            ],
+        }
+    )
+    assert holdings_of(report) == Holdings(BASE1, True, {S1: digest(1)})
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("support-de@v4-1f3a9c2e", ("support-de", 4)),
+        ("a@b@v12-00000000", ("a@b", 12)),
+        ("support-de@v4", None),
+        ("support-de", None),
+        ("@v4-1f3a9c2e", None),
+        ("x@v4-1F3A9C2E", None),
+    ],
+)
+def test_engine_names_in_parts(name: str, parts: tuple[str, int] | None) -> None:
+    assert split_engine_name(name) == parts
