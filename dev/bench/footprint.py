@@ -59,10 +59,10 @@ def python_in(shell: Shell, process: Process, pod: str, code: str) -> str:
 
 def pods_of(shell: Shell, process: Process) -> list[str]:
     """Names of its running pods."""
-    found = shell.kubectl(
-        "get", "pods", "-n", process.namespace, "-l", f"app.kubernetes.io/component={process.component}", "--field-selector=status.phase=Running",
-        "-o", "jsonpath={.items[*].metadata.name}", quiet=True,
-    )  # fmt: skip
+    selector = f"app.kubernetes.io/component={process.component}"
+    names = "jsonpath={.items[*].metadata.name}"
+    running = "--field-selector=status.phase=Running"
+    found = shell.kubectl("get", "pods", "-n", process.namespace, "-l", selector, running, "-o", names, quiet=True)
     return found.split()
 
 
