@@ -15,7 +15,7 @@ from tunefleet.api.conditions import Reason
 from tunefleet.api.inference_endpoint import InferenceEndpoint, InferenceEndpointStatus
 from tunefleet.api.inspection import InspectionResult
 from tunefleet.api.lora_adapter import LoRAAdapter, LoRAAdapterStatus
-from tunefleet.api.names import ANNOTATION_ENGINE_NAME, LABEL_REVISION
+from tunefleet.api.names import ANNOTATION_ENGINE_NAME
 from tunefleet.build.decide import decide
 from tunefleet.engine.adapters_api import AdapterReport, AdaptersReport, AdapterState, DesiredAdapter, EngineReport
 from tunefleet.plan.facts import Facts, Inspection, InspectionRequest, Key, Manifest, Node, ObjectRef
@@ -273,7 +273,8 @@ class Cluster:
         deployment = self.children.get(ref)
         if deployment is None:
             return False
-        mine = [k for k in sorted(self.pods) if self.pods[k]["metadata"]["labels"].get(LABEL_REVISION) == ref.name]
+        uid = deployment["metadata"]["uid"]
+        mine = [k for k in sorted(self.pods) if self.pods[k]["metadata"]["ownerReferences"][0]["uid"] == uid]
         wanted = int(deployment["spec"]["replicas"])
         if len(mine) > wanted:
             self.kill_pod(mine[-1])
@@ -285,7 +286,9 @@ class Cluster:
         self._serial += 1
         key = Key(ref.namespace, f"{ref.name}-{self._serial}")
         template = deployment["spec"]["template"]["metadata"]
-        meta = {**template, "name": key.name, "namespace": key.namespace, "creationTimestamp": rfc3339(self.now)}
+        owner = {"kind": "Deployment", "name": ref.name, "uid": deployment["metadata"]["uid"], "controller": True}
+        named = {"name": key.name, "namespace": key.namespace, "ownerReferences": [owner]}
+        meta = {**template, **named, "creationTimestamp": rfc3339(self.now)}
         self.pods[key] = {"metadata": meta, "spec": {}, "status": {"conditions": []}}
         self.processes[key] = EngineProcess()
 
@@ -319,6 +322,8 @@ class Cluster:
         if job is None or "status" in job:
             return False
         key = Key(ref.namespace, f"{ref.name}-pod")
+        if key in self.pods and self.pods[key]["metadata"]["ownerReferences"][0]["uid"] != job["metadata"]["uid"]:
+            return False
         if key not in self.pods:
             self.pods[key] = self._job_pod(key, ref.name, job)
             return True
@@ -333,7 +338,8 @@ class Cluster:
 
     def _job_pod(self, key: Key, name: str, job: Manifest) -> dict[str, Any]:
         labels = {**job["spec"]["template"]["metadata"]["labels"], JOB_NAME_LABEL: name}
-        meta = {"name": key.name, "namespace": key.namespace, "labels": labels}
+        owner = {"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
+        meta = {"name": key.name, "namespace": key.namespace, "labels": labels, "ownerReferences": [owner]}
         return {"metadata": {**meta, "creationTimestamp": rfc3339(self.now)}, "status": {"phase": "Pending"}}
 
     def _inspection(self, request: InspectionRequest) -> bool:
@@ -349,12 +355,8 @@ class Cluster:
 
     def _collect_garbage(self) -> bool:
         """Pods of Deployments and Jobs that are gone."""
-        alive = {ref.name for ref in self.children}
-        orphans = [
-            key
-            for key, pod in self.pods.items()
-            if (labels := pod["metadata"]["labels"]).get(LABEL_REVISION, labels.get(JOB_NAME_LABEL)) not in alive
-        ]
+        alive = {child["metadata"]["uid"] for child in self.children.values()}
+        orphans = [k for k, pod in self.pods.items() if pod["metadata"]["ownerReferences"][0]["uid"] not in alive]
         for key in orphans:
             self.kill_pod(key)
         return bool(orphans)

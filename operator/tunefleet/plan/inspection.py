@@ -154,7 +154,7 @@ def _by_a_job(subject: Subject) -> Finding:
 def _follow_job(facts: Facts, subject: Subject, job: Manifest, now: datetime) -> Reading:
     if job["metadata"].get("deletionTimestamp"):
         return Reading(waiting=Finding(Reason.INSPECTING, f"version {subject.version} is about to be read again"))
-    pods = pods_by_label(facts, subject.owner.ref.namespace, JOB_NAME_LABEL, subject.job_name)
+    pods = _pods(facts, subject, job)
     ended = _ended_at(job)
     if ended is None:
         return _running(subject, pods)
@@ -166,6 +166,12 @@ def _follow_job(facts: Facts, subject: Subject, job: Manifest, now: datetime) ->
     if result is not None:
         return Reading(result=result, delete=delete, requeue_after=again or None)
     return Reading(waiting=_without_result(subject, pods), delete=delete, requeue_after=again or None)
+
+
+def _pods(facts: Facts, subject: Subject, job: Manifest) -> Sequence[Pod]:
+    """Of this very Job: those of a former one of the same name may not be collected yet."""
+    named = pods_by_label(facts, subject.owner.ref.namespace, JOB_NAME_LABEL, subject.job_name)
+    return [pod for pod in named if controller_uid(pod.manifest) == job["metadata"]["uid"]]
 
 
 def _running(subject: Subject, pods: Sequence[Pod]) -> Reading:
