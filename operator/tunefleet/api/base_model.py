@@ -62,7 +62,7 @@ class Architecture(Schema):
     experts: int | None = None
     """Experts of a mixture, if any."""
     modules: dict[str, tuple[int, int]] = Field(default={})
-    """Linear modules that adapters can target: name to (inputs, outputs), the same in every layer."""
+    """Linear modules that adapters can target, by path with * for every index: numbers of inputs and outputs."""
 
 
 class BaseModelVersionStatus(VersionStatus):
