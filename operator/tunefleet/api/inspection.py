@@ -77,7 +77,7 @@ class InspectionResult(Schema):
     """One sentence for people."""
 
     def termination_message(self) -> str:
-        """JSON of at most MAX_RESULT_BYTES bytes. A version whose facts do not fit is refused; real ones are far smaller."""
+        """JSON of at most MAX_RESULT_BYTES bytes. Facts that do not fit are refused; real ones are far smaller."""
         text = self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
         if len(text.encode()) <= MAX_RESULT_BYTES:
             return text

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..api.engine_flags import advice, owned_flag
 from ..api.names import ENGINE_PORT
 
 Device = Literal["cpu", "gpu"]
@@ -14,62 +15,6 @@ LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 SHUTDOWN_TIMEOUT_SECONDS = 25
 """--shutdown-timeout: streams end by themselves in this time after SIGTERM. With vLLM's default of 0 they hang, open and
 silent, until the kubelet kills the container. Below the pod's grace period."""
-
-OWNED_FLAGS = frozenset(
-    {
-        "--api-key",
-        "--api-server-count",
-        "--config",
-        "--data-parallel-address",
-        "--data-parallel-backend",
-        "--data-parallel-external-lb",
-        "--data-parallel-hybrid-lb",
-        "--data-parallel-rank",
-        "--data-parallel-rpc-port",
-        "--data-parallel-size",
-        "--data-parallel-size-local",
-        "--data-parallel-start-rank",
-        "--distributed-executor-backend",
-        "--download-dir",
-        "--dtype",
-        "--enable-lora",
-        "--enable-prefix-caching",
-        "--enable-sleep-mode",
-        "--headless",
-        "--host",
-        "--kv-cache-dtype",
-        "--lora-modules",
-        "--master-addr",
-        "--master-port",
-        "--max-cpu-loras",
-        "--max-lora-rank",
-        "--max-loras",
-        "--max-model-len",
-        "--max-num-seqs",
-        "--middleware",
-        "--model",
-        "--nnodes",
-        "--no-enable-lora",
-        "--no-enable-prefix-caching",
-        "--node-rank",
-        "--pipeline-parallel-size",
-        "--port",
-        "--quantization",
-        "--revision",
-        "--root-path",
-        "--served-model-name",
-        "--shutdown-timeout",
-        "--ssl-ca-certs",
-        "--ssl-certfile",
-        "--ssl-keyfile",
-        "--tensor-parallel-size",
-        "--tokenizer",
-        "--trust-remote-code",
-        "--uds",
-    }
-)
-"""Flags that extraArgs may not carry: fields of the API stand for them, or another value would break a promise (several
-API servers have several adapter registries; a sleeping engine forgets adapters; a config file carries anything)."""
 
 
 @dataclass(frozen=True)
@@ -132,18 +77,8 @@ def extra_args_problem(extra_args: Iterable[str]) -> str | None:
         if not argument.startswith("--"):
             return f"extraArgs: {argument!r} must be written as --name or --name=value"
         if owned := owned_flag(argument):
-            return (
-                f"extraArgs: {owned} is set by Tunefleet; take it out and use the field of the spec that stands for it"
-            )
+            return f"extraArgs: {advice(owned)}"
     return None
-
-
-def owned_flag(argument: str) -> str | None:
-    """The owned flag that an argument sets, or None. Underscores and abbreviations count: argparse takes them too."""
-    name = argument.partition("=")[0].partition(".")[0].replace("_", "-")
-    if name in OWNED_FLAGS:
-        return name
-    return next((flag for flag in sorted(OWNED_FLAGS) if len(name) > len("--") and flag.startswith(name)), None)
 
 
 def _server(settings: EngineSettings) -> Iterator[str]:
