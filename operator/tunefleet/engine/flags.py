@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ..api.engine_flags import advice, owned_flag
-from ..api.names import ENGINE_PORT
+from tunefleet.api.engine_flags import advice, owned_flag
+from tunefleet.api.names import ENGINE_PORT
 
 Device = Literal["cpu", "gpu"]
 
@@ -13,8 +13,8 @@ LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Choices of --max-lora-rank (vllm/config/lora.py, MaxLoRARanks); any other ends the engine with exit code 2."""
 
 SHUTDOWN_TIMEOUT_SECONDS = 25
-"""--shutdown-timeout: streams end by themselves in this time after SIGTERM. With vLLM's default of 0 they hang, open and
-silent, until the kubelet kills the container. Below the pod's grace period."""
+"""--shutdown-timeout: streams end by themselves in this time after SIGTERM. With vLLM's default of 0 they hang, open
+and silent, until the kubelet kills the container. Below the pod's grace period."""
 
 
 @dataclass(frozen=True)
