@@ -16,6 +16,8 @@ console = Console(highlight=False)
 def step(title: str) -> Iterator[None]:
     """Show `title` while the block runs, then keep it with the seconds it took, or marked as failed."""
     began = time.monotonic()
+    if not console.is_terminal:
+        console.print(f"[dim]… {title}[/dim]")
     try:
         with console.status(f"{title} …"):
             yield

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from dev.cluster import pki
+from dev.cluster import files, pki
 from dev.settings import Settings
 
 # Writes only, without bodies: enough to tell who changes what and how often.
@@ -56,10 +56,10 @@ def etcd(settings: Settings, binaries: Path) -> list[str | Path]:
 
 def write_audit_policy(settings: Settings) -> None:
     """Write the policy where `api_server` points."""
-    _audit_policy(settings).write_text(yaml.safe_dump(AUDIT_POLICY))
+    files.write(_audit_policy(settings), yaml.safe_dump(AUDIT_POLICY))
 
 
-def api_server(settings: Settings, binaries: Path, files: Certificates) -> list[str | Path]:
+def api_server(settings: Settings, binaries: Path, issued: Certificates) -> list[str | Path]:
     """RBAC, admission as in a default cluster, and an audit log of every write."""
     return [
         binaries / "kube-apiserver",
@@ -70,40 +70,40 @@ def api_server(settings: Settings, binaries: Path, files: Certificates) -> list[
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
-        f"--client-ca-file={files.authority.certificate}",
-        f"--tls-cert-file={files.server.certificate}",
-        f"--tls-private-key-file={files.server.key}",
+        f"--client-ca-file={issued.authority.certificate}",
+        f"--tls-cert-file={issued.server.certificate}",
+        f"--tls-private-key-file={issued.server.key}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        f"--service-account-key-file={files.service_accounts.certificate}",
-        f"--service-account-signing-key-file={files.service_accounts.key}",
+        f"--service-account-key-file={issued.service_accounts.certificate}",
+        f"--service-account-signing-key-file={issued.service_accounts.key}",
         "--kubelet-preferred-address-types=InternalIP",
-        f"--kubelet-certificate-authority={files.authority.certificate}",
-        f"--kubelet-client-certificate={files.kubelet_client.certificate}",
-        f"--kubelet-client-key={files.kubelet_client.key}",
-        f"--requestheader-client-ca-file={files.authority.certificate}",
+        f"--kubelet-certificate-authority={issued.authority.certificate}",
+        f"--kubelet-client-certificate={issued.kubelet_client.certificate}",
+        f"--kubelet-client-key={issued.kubelet_client.key}",
+        f"--requestheader-client-ca-file={issued.authority.certificate}",
         "--requestheader-allowed-names=front-proxy-client",
         "--requestheader-username-headers=X-Remote-User",
         "--requestheader-group-headers=X-Remote-Group",
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-        f"--proxy-client-cert-file={files.proxy_client.certificate}",
-        f"--proxy-client-key-file={files.proxy_client.key}",
+        f"--proxy-client-cert-file={issued.proxy_client.certificate}",
+        f"--proxy-client-key-file={issued.proxy_client.key}",
         f"--audit-policy-file={_audit_policy(settings)}",
         f"--audit-log-path={settings.audit_log}",
         "--audit-log-maxsize=200",
     ]
 
 
-def controller_manager(settings: Settings, binaries: Path, files: Certificates, kubeconfig: Path) -> list[str | Path]:
+def controller_manager(settings: Settings, binaries: Path, issued: Certificates, kubeconfig: Path) -> list[str | Path]:
     """Every controller of a default cluster, each under its own service account."""
     return [
         binaries / "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",
         "--leader-elect=false",
         "--use-service-account-credentials",
-        f"--service-account-private-key-file={files.service_accounts.key}",
-        f"--root-ca-file={files.authority.certificate}",
-        f"--cluster-signing-cert-file={files.authority.certificate}",
-        f"--cluster-signing-key-file={files.authority.key}",
+        f"--service-account-private-key-file={issued.service_accounts.key}",
+        f"--root-ca-file={issued.authority.certificate}",
+        f"--cluster-signing-cert-file={issued.authority.certificate}",
+        f"--cluster-signing-key-file={issued.authority.key}",
         f"--cluster-cidr={settings.pods}",
         f"--service-cluster-ip-range={settings.services}",
     ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -50,24 +49,16 @@ def start(settings: Settings) -> Holder:
     settings.run.mkdir(parents=True, exist_ok=True)
     ready = settings.run / "holder"
     ready.unlink(missing_ok=True)
-    log = (settings.logs / "init.log").open("w")
-    process = subprocess.Popen(
+    log = settings.logs / "init.log"
+    _detached(
+        log,
         [
             *("unshare", "--fork", "--pid", "--net", "--mount", "--propagation", "slave"),
-            *(sys.executable, "-I", init.__file__, str(ready)),
+            *(sys.executable, "-I", init.__file__, ready),
             *(f"{source}:{target}" for source, target in _binds(settings).items()),
         ],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        cwd="/",
-        start_new_session=True,
     )
-    while not (ready.exists() and ready.read_text()):
-        if process.poll() is not None:
-            raise MachineError(f"no namespaces: {Path(log.name).read_text()}")
-        time.sleep(0.01)
-    number = int(ready.read_text())
+    number = int(_first_word(ready, log))
     ticks = _start_ticks(Path(f"/proc/{number}"))
     assert ticks is not None
     started = Holder(number, ticks)
@@ -100,9 +91,11 @@ def launch(settings: Settings, name: str, command: Sequence[str | Path]) -> None
     """Start `command` as process `name` unless it runs; its output goes to logs/NAME.log."""
     if running(settings, name):
         return
-    script = 'echo $$ > "$1" && log="$2" && shift 2 && exec "$@" >> "$log" 2>&1'
-    paths = [_number_file(settings, name), settings.logs / f"{name}.log"]
-    commands.run([*enter(settings), "setsid", "--fork", "sh", "-c", script, name, *paths, *command], cwd=Path("/"))
+    file, log = _number_file(settings, name), settings.logs / f"{name}.log"
+    file.unlink(missing_ok=True)
+    script = ("sh", "-c", 'echo $$ > "$1" && shift && exec "$@"', name)
+    _detached(log, [*enter(settings), *script, file, *command])
+    _first_word(file, log)
 
 
 def terminate(settings: Settings, name: str) -> None:
@@ -126,6 +119,22 @@ def running(settings: Settings, name: str) -> bool:
         return False
     number = file.read_text().strip()
     return bool(number) and _start_ticks(Path(f"/proc/{found.number}/root/proc/{number}")) is not None
+
+
+def _detached(log: Path, command: Sequence[str | Path]) -> None:
+    """Start `command` in a session of its own, with its output appended to `log`, and do not wait for it."""
+    script = 'log="$1" && shift && exec "$@" >> "$log" 2>&1'
+    commands.run(["setsid", "--fork", "sh", "-c", script, "sh", log, *command], cwd=Path("/"))
+
+
+def _first_word(file: Path, log: Path) -> str:
+    """Wait until a process has written its number."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while not (file.exists() and file.read_text()):
+        if time.monotonic() > deadline:
+            raise MachineError(f"a process did not start: {log.read_text()}")
+        time.sleep(0.01)
+    return file.read_text()
 
 
 def _number_file(settings: Settings, name: str) -> Path:

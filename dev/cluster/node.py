@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from dev.cluster import network, pki
+from dev.cluster import files, network, pki
 from dev.settings import Settings
 
 PAUSE_IMAGE = "tunefleet.local/pause:dev"
@@ -45,11 +45,11 @@ def write_containerd(settings: Settings) -> None:
     """Write containerd's and the CNI plugins' configuration."""
     cni = settings.state / "cni"
     cni.mkdir(parents=True, exist_ok=True)
-    (cni / "10-tunefleet.conflist").write_text(json.dumps(network.cni_configuration(settings), indent=2))
+    files.write(cni / "10-tunefleet.conflist", json.dumps(network.cni_configuration(settings), indent=2))
     text = CONTAINERD.format(
         root=settings.state / "containerd", pause=PAUSE_IMAGE, cni_plugins=CNI_PLUGINS, cni_configuration=cni
     )
-    _containerd_file(settings).write_text(text)
+    files.write(_containerd_file(settings), text)
 
 
 def containerd(settings: Settings) -> list[str | Path]:
@@ -91,8 +91,8 @@ def kubelet_configuration(settings: Settings, authority: pki.Authority) -> dict[
 
 def write_kubelet(settings: Settings, authority: pki.Authority) -> Path:
     """Write the kubelet's configuration and the access of its node; returns the kubeconfig."""
-    _resolver_file(settings).write_text("")
-    _kubelet_file(settings).write_text(yaml.safe_dump(kubelet_configuration(settings, authority)))
+    files.write(_resolver_file(settings), "")
+    files.write(_kubelet_file(settings), yaml.safe_dump(kubelet_configuration(settings, authority)))
     return pki.write_kubeconfig(settings.state / "kubelet.kubeconfig", settings, authority, pki.kubelet(settings))
 
 
@@ -118,9 +118,7 @@ def write_kube_proxy(settings: Settings, kubeconfig: Path) -> Path:
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
-    path = settings.state / "kube-proxy.yaml"
-    path.write_text(yaml.safe_dump(configuration))
-    return path
+    return files.write(settings.state / "kube-proxy.yaml", yaml.safe_dump(configuration))
 
 
 def kube_proxy(binaries: Path, configuration: Path) -> list[str | Path]:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from dev.cluster import files
 from dev.settings import Settings
 
 VALID = dt.timedelta(days=3650)
@@ -150,9 +151,7 @@ def write_kubeconfig(path: Path, settings: Settings, authority: Authority, clien
             }
         ],
     }
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config))
-    return path
+    return files.write(path, yaml.safe_dump(config))
 
 
 def _base64(path: Path) -> str:

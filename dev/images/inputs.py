@@ -21,6 +21,6 @@ def digest(root: Path, paths: Iterable[str], facts: Iterable[str]) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
+    if not path.is_dir():
         return [path]
     return [file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts]

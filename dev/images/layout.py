@@ -1,7 +1,6 @@
 """An OCI image layout on disk: blobs by digest, and an index of images by reference.
 
-It is the one place where images are kept, whoever built them, and what is loaded into clusters comes from it. Layers
-are not compressed: they travel within one machine, and their digests are then those of their contents.
+It is the one place where images are kept, whoever built them, and what is loaded into clusters comes from it.
 """
 
 from __future__ import annotations
@@ -57,6 +56,15 @@ class Layout:
         manifest = json.loads(data)
         parts = [manifest["config"], *manifest["layers"]]
         return Image(digest, len(data), (digest, *(part["digest"] for part in parts)))
+
+    def layers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Descriptors of all layers by the digests of what they hold uncompressed, as image configurations name them."""
+        known: dict[str, Mapping[str, Any]] = {}
+        for digest in self.references().values():
+            manifest = json.loads(self.blob(digest).read_text())
+            config = json.loads(self.blob(manifest["config"]["digest"]).read_text())
+            known |= zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True)
+        return known
 
     def add(self, data: bytes) -> dict[str, Any]:
         """Store a blob and return its descriptor without a media type."""

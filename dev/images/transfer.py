@@ -1,7 +1,7 @@
 """Loads images into containerd, moving only the blobs that it lacks.
 
 `ctr images import` takes an archive of an OCI layout. Blobs that containerd has already need not be in it, so a change
-of the code moves the layer of the code, not the 5 GB below it. The archive is written into the command's standard input.
+of the code moves the layer of the code, not the 5 GB below it. The archive goes into the standard input of the command.
 """
 
 from __future__ import annotations
