@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from ..engine.adapters_api import AdapterReport, AdaptersReport, AdapterState, EngineReport
+from tunefleet.engine.adapters_api import AdapterReport, AdaptersReport, AdapterState, EngineReport
 
 
 class Board:

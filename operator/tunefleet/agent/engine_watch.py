@@ -8,8 +8,9 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from ..engine.admin import EngineClient
-from ..engine.errors import EngineError
+from tunefleet.engine.admin import EngineClient
+from tunefleet.engine.errors import EngineError
+
 from .board import Board
 from .settings import Timing
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ..engine.adapters_api import AdaptersReport, AdapterState
+from tunefleet.engine.adapters_api import AdaptersReport, AdapterState
 
 
 def exposition(report: AdaptersReport) -> str:

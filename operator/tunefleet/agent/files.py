@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..artifacts.store import sync
+from tunefleet.artifacts.store import sync
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..engine.adapters_api import AdaptersRequest, DesiredAdapter
+from tunefleet.engine.adapters_api import AdaptersRequest, DesiredAdapter
+
 from .files import write_atomically
 from .worker import AdapterWorker
 

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import aiohttp
 
-from ..api.conditions import Reason
-from ..artifacts.errors import ArtifactError, denied, unreadable
+from tunefleet.api.conditions import Reason
+from tunefleet.artifacts.errors import ArtifactError, denied, unreadable
 
 API_SERVER = "https://kubernetes.default.svc"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

@@ -5,17 +5,18 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..api.base_model import Architecture
-from ..api.inspection import AdapterFacts, InspectionResult
-from ..artifacts.adapter import read_adapter
-from ..artifacts.errors import ArtifactError
-from ..artifacts.fetch import fetch
-from ..artifacts.inspection import Question, inspect_adapter, refusal
-from ..artifacts.opening import open_source
-from ..artifacts.progress import Report
-from ..artifacts.store import StoredVersion, stored_version, verify
-from ..engine.adapters_api import DesiredAdapter
-from ..plan.gate import Limits, check_adapter
+from tunefleet.api.base_model import Architecture
+from tunefleet.api.inspection import AdapterFacts, InspectionResult
+from tunefleet.artifacts.adapter import read_adapter
+from tunefleet.artifacts.errors import ArtifactError
+from tunefleet.artifacts.fetch import fetch
+from tunefleet.artifacts.inspection import Question, inspect_adapter, refusal
+from tunefleet.artifacts.opening import open_source
+from tunefleet.artifacts.progress import Report
+from tunefleet.artifacts.store import StoredVersion, stored_version, verify
+from tunefleet.engine.adapters_api import DesiredAdapter
+from tunefleet.plan.gate import Limits, check_adapter
+
 from .kubernetes_secrets import SecretReader
 
 TRANSFERS_AT_ONCE = 3

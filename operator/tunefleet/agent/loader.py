@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..engine.admin import EngineClient
-from ..engine.errors import EngineError, LoadFault, classify_load_error
+from tunefleet.engine.admin import EngineClient
+from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
+
 from .engine_watch import EngineStart, EngineWatch
 from .registry import Registry
 

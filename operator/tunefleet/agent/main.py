@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..api.inspection import InspectedKind
-from ..api.names import AGENT_PORT
-from ..artifacts.errors import ArtifactError
-from ..artifacts.fetch import fetch as fetch_version
-from ..artifacts.opening import open_source
-from ..artifacts.progress import LogLines
-from ..artifacts.pvc import MOUNT_ROOT
+from tunefleet.api.inspection import InspectedKind
+from tunefleet.api.names import AGENT_PORT
+from tunefleet.artifacts.errors import ArtifactError
+from tunefleet.artifacts.fetch import fetch as fetch_version
+from tunefleet.artifacts.opening import open_source
+from tunefleet.artifacts.progress import LogLines
+from tunefleet.artifacts.pvc import MOUNT_ROOT
 
 if TYPE_CHECKING:
-    from ..artifacts.store import StoredVersion
+    from tunefleet.artifacts.store import StoredVersion
+
     from .settings import AgentSettings
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -71,7 +72,7 @@ def inspect(uri: str, kind: InspectedKind, digest: str | None, mount_root: Path,
 
     A refusal is an answer: the exit code is 1 only when another try may give another answer.
     """
-    from ..artifacts.inspection import Question, inspect_adapter, inspect_base
+    from tunefleet.artifacts.inspection import Question, inspect_adapter, inspect_base
 
     question = Question(uri, os.environ, digest, mount_root)
     report = LogLines(f"reading {uri}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from ..engine.adapters_api import AdaptersReport, AdapterState
+from tunefleet.engine.adapters_api import AdaptersReport, AdapterState
 
 SETTLED = frozenset({AdapterState.LOADED, AdapterState.FAILED})
 """A failed adapter must not keep the others from serving."""

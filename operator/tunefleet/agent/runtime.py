@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from ..api.base_model import Architecture
-from ..artifacts.base import read_base
-from ..artifacts.fetch import files_that_count
-from ..artifacts.pvc import PvcSource
-from ..engine.adapters_api import DesiredAdapter, EngineReport
-from ..engine.admin import EngineClient
-from ..engine.errors import EngineError
-from ..plan.gate import Limits
+from tunefleet.api.base_model import Architecture
+from tunefleet.artifacts.base import read_base
+from tunefleet.artifacts.fetch import files_that_count
+from tunefleet.artifacts.pvc import PvcSource
+from tunefleet.engine.adapters_api import DesiredAdapter, EngineReport
+from tunefleet.engine.admin import EngineClient
+from tunefleet.engine.errors import EngineError
+from tunefleet.plan.gate import Limits
+
 from .board import Board
 from .engine_watch import EngineWatch
 from .holder import Holder

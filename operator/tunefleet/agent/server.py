@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import ValidationError
 
-from ..api.names import digest_hex
-from ..engine.adapters_api import (
+from tunefleet.api.names import digest_hex
+from tunefleet.engine.adapters_api import (
     ADAPTERS_PATH,
     INSPECTIONS_PATH,
     LONG_POLL_SECONDS,
@@ -19,6 +19,7 @@ from ..engine.adapters_api import (
     DesiredAdapter,
     InspectionBody,
 )
+
 from .board import Board
 from .exposition import exposition
 from .holder import Holder

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..artifacts.pvc import MOUNT_ROOT
-from ..engine.flags import Device
+from tunefleet.artifacts.pvc import MOUNT_ROOT
+from tunefleet.engine.flags import Device
 
 ADAPTERS_ROOT = Path("/adapters")
 """An emptyDir that engine and agent share, at the same path in both."""

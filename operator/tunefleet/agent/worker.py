@@ -14,13 +14,14 @@ import asyncio
 import logging
 from typing import Any, NoReturn
 
-from ..api.common import MAX_MESSAGE
-from ..api.conditions import Reason
-from ..artifacts.errors import ArtifactError
-from ..artifacts.progress import Progress
-from ..artifacts.store import StoredVersion
-from ..engine.adapters_api import AdapterReport, AdapterState, DesiredAdapter
-from ..engine.errors import EngineError, LoadFault, classify_load_error
+from tunefleet.api.common import MAX_MESSAGE
+from tunefleet.api.conditions import Reason
+from tunefleet.artifacts.errors import ArtifactError
+from tunefleet.artifacts.progress import Progress
+from tunefleet.artifacts.store import StoredVersion
+from tunefleet.engine.adapters_api import AdapterReport, AdapterState, DesiredAdapter
+from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
+
 from .board import Board
 from .engine_watch import EngineStart, EngineWatch
 from .library import Library

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from ..api.conditions import Reason
-from ..api.inspection import AdapterFacts
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inspection import AdapterFacts
+
 from .digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from .errors import ArtifactError
 from .finite import FLOAT_FORMATS, largest_magnitude

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..api.base_model import Architecture
-from ..api.conditions import Reason
+from tunefleet.api.base_model import Architecture
+from tunefleet.api.conditions import Reason
+
 from .digest import counts
 from .errors import ArtifactError
 from .finite import FLOAT_FORMATS

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from ..api.inspection import InspectedKind
+from tunefleet.api.inspection import InspectedKind
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

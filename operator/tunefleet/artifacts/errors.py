@@ -1,7 +1,7 @@
 """The one error of this package: a reason for machines, a sentence for people, and whether waiting may help."""
 
-from ..api.common import MAX_MESSAGE
-from ..api.conditions import Reason
+from tunefleet.api.common import MAX_MESSAGE
+from tunefleet.api.conditions import Reason
 
 
 class ArtifactError(Exception):

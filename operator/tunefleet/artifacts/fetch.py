@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ..api.conditions import Reason
-from ..api.inspection import InspectedKind
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inspection import InspectedKind
+
 from .digest import counts, version_digest
 from .errors import ArtifactError, not_found
 from .progress import Progress, Report

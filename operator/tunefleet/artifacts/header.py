@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.conditions import Reason
+from tunefleet.api.conditions import Reason
+
 from .errors import ArtifactError
 
 LENGTH_BYTES = 8

@@ -17,8 +17,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ..api.conditions import Reason
-from ..api.sources import SourceUri
+from tunefleet.api.conditions import Reason
+from tunefleet.api.sources import SourceUri
+
 from .errors import ArtifactError, denied, not_found, unreadable
 from .source import RemoteFile
 

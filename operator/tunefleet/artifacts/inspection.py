@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..api.conditions import Reason
-from ..api.inspection import InspectedKind, InspectionResult
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inspection import InspectedKind, InspectionResult
+
 from .adapter import read_adapter
 from .base import read_base
 from .digest import ADAPTER_WEIGHTS, version_digest

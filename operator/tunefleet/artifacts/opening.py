@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import assert_never
 
-from ..api.conditions import Reason
-from ..api.sources import Scheme, SourceUri, parse_source
+from tunefleet.api.conditions import Reason
+from tunefleet.api.sources import Scheme, SourceUri, parse_source
+
 from .errors import ArtifactError
 from .pvc import MOUNT_ROOT, open_pvc
 from .source import Source

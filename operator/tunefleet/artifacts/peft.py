@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.conditions import Reason
+from tunefleet.api.conditions import Reason
+
 from .errors import ArtifactError
 
 MAX_CONFIG_BYTES = 2**20

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..api.sources import SourceUri
+from tunefleet.api.sources import SourceUri
+
 from .errors import ArtifactError, denied, not_found, unreadable
 from .source import RemoteFile
 

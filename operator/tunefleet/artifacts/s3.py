@@ -4,6 +4,7 @@ Endpoint and keys come from the given environment alone (a Secret's data), never
 without a workload identity requests are anonymous, and a private bucket says AccessDenied.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,8 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
-from ..api.sources import SourceUri
+from tunefleet.api.sources import SourceUri
+
 from .errors import ArtifactError, denied, not_found, unreadable
 from .source import RemoteFile
 
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 
 DEFAULT_REGION = "us-east-1"
 _WORKLOAD_IDENTITY = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_STATUS = re.compile(r"non-2xx status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_KEY_CODES = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound"}
+)
+"""Codes that speak of the keys, whatever the status is; the last is versitygw's."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=20)}
 """Few: `source.read_range` tries again as well, and a person waits for the reason."""
 
@@ -66,16 +74,33 @@ class S3Source:
     def _translate(self, error: Exception) -> ArtifactError:
         match error:
             case FileNotFoundError() | NotFoundError():
-                return not_found(f"{self.uri}: the bucket or an object does not exist; check both names")
+                return self._missing()
             case PermissionDeniedError() | UnauthenticatedError():
-                return denied(
-                    f"{self.uri}: the server refused access; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the "
-                    "Secret named by secretRef"
-                )
+                return self._denied()
             case PreconditionError():
                 return unreadable(f"{self.uri}: an object changed while it was read; put new versions at new prefixes")
             case _:
-                return unreadable(f"{self.uri}: {_words(error)}")
+                return self._answered(str(error))
+
+    def _answered(self, words: str) -> ArtifactError:
+        """The client has no exception of its own for a refused listing; status and code stand in its words."""
+        status = _STATUS.search(words)
+        code = _CODE.search(words)
+        answer = f"{status[1] if status else 'nothing'} {code[1] if code else ''}".strip()
+        if (code and code[1] in _KEY_CODES) or (status and status[1] in {"401", "403"}):
+            return self._denied()
+        if status and status[1] == "404":
+            return self._missing()
+        return unreadable(f"{self.uri}: the S3 server answered {answer}; check AWS_ENDPOINT_URL of the Secret")
+
+    def _missing(self) -> ArtifactError:
+        return not_found(f"{self.uri}: the bucket or an object does not exist; check both names")
+
+    def _denied(self) -> ArtifactError:
+        return denied(
+            f"{self.uri}: the server refused access; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the Secret "
+            "named by secretRef"
+        )
 
 
 def open_s3(uri: SourceUri, environment: Mapping[str, str]) -> S3Source:
@@ -104,17 +129,11 @@ def _config(environment: Mapping[str, str], endpoint: str) -> "S3Config":
     config: S3Config = {"region": environment.get("AWS_REGION") or DEFAULT_REGION}
     if endpoint:
         config["endpoint"] = endpoint.rstrip("/")
-    if "AWS_ACCESS_KEY_ID" in environment:
-        config["access_key_id"] = environment["AWS_ACCESS_KEY_ID"]
+    if key := environment.get("AWS_ACCESS_KEY_ID"):
+        config["access_key_id"] = key
         config["secret_access_key"] = environment.get("AWS_SECRET_ACCESS_KEY", "")
         if token := environment.get("AWS_SESSION_TOKEN"):
             config["session_token"] = token
     elif not any(name in environment for name in _WORKLOAD_IDENTITY):
         config["skip_signature"] = True
     return config
-
-
-def _words(error: Exception) -> str:
-    """The first line of the client's words, without a query string, which may carry a signature."""
-    first = str(error).strip().partition("\n")[0]
-    return " ".join(word.partition("?")[0] for word in first.split())[:300]

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import stamina
 
-from ..api.conditions import Reason
+from tunefleet.api.conditions import Reason
+
 from .errors import ArtifactError, unreadable
 
 CHUNK_BYTES = 8 * 2**20

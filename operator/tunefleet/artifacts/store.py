@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..api.conditions import Reason
-from ..api.names import digest_hex, short_hash
+from tunefleet.api.conditions import Reason
+from tunefleet.api.names import digest_hex, short_hash
+
 from .digest import version_digest
 from .errors import ArtifactError
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..api.common import MAX_MESSAGE, Digest, SourceUriText
-from ..api.conditions import Reason
-from ..api.schema import Schema
+from tunefleet.api.common import MAX_MESSAGE, Digest, SourceUriText
+from tunefleet.api.conditions import Reason
+from tunefleet.api.schema import Schema
 
 ADAPTERS_PATH = "/v1/adapters"
 INSPECTIONS_PATH = "/v1/inspections"

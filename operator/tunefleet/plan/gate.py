@@ -9,10 +9,11 @@ directories), the shapes do; the name is mentioned where the shapes disagree.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..api.base_model import Architecture
-from ..api.conditions import Reason
-from ..api.inspection import AdapterFacts
-from ..engine.flags import LORA_RANKS
+from tunefleet.api.base_model import Architecture
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inspection import AdapterFacts
+from tunefleet.engine.flags import LORA_RANKS
+
 from .finding import Finding
 
 
