@@ -3,7 +3,7 @@
 The series of a version that left the table go when its last request has ended, so years of versions do not add up.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -119,10 +119,9 @@ class Metrics:
             found = self._versions[labels] = VersionMetrics(self, labels)
         return found
 
-    def keep(self, engine_names: Iterable[str]) -> None:
-        """Drop the series of versions that are not among these and have nothing running."""
-        known = {labels_of(name) for name in engine_names}
-        for labels in [n for n, v in self._versions.items() if n not in known and not v.running]:
+    def keep(self, names: Container[str]) -> None:
+        """Drop the series of versions of which NAME@vN is not among these, and that have nothing running."""
+        for labels in [key for key, v in self._versions.items() if "@".join(key) not in names and not v.running]:
             del self._versions[labels]
             self._drop(labels)
 

@@ -12,11 +12,13 @@ from ..plan.routing import EnginePod
 ENGINE_PODS = f"{COMPONENT}=engine,{MANAGED_BY}={MANAGER}"
 """Label selector."""
 
+_META = frozenset({"name", "namespace", "creationTimestamp"})
+_VERSION = frozenset({"version", "digest", "accepted"})
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
 def adapter_of(obj: dict[str, Any]) -> LoRAAdapter:
-    """A LoRAAdapter with one version of its spec and no history: routing goes by the status."""
+    """A LoRAAdapter with one version of its spec: routing goes by the status."""
     return LoRAAdapter.read(_reduced(obj))
 
 
@@ -48,8 +50,10 @@ def _reduced(obj: dict[str, Any]) -> dict[str, Any]:
     """The object without what grows with its age, and without conditions, whose reasons a newer operator may add to."""
     spec, status = dict(obj["spec"]), dict(obj.get("status", {}))
     if "versions" in spec:
-        spec["versions"] = spec["versions"][-1:]
+        spec["versions"] = [{**version, "lineage": None} for version in spec["versions"][-1:]]
+    if "versions" in status:
+        status["versions"] = [{k: v for k, v in entry.items() if k in _VERSION} for entry in status["versions"]]
     for field in ("history", "conditions"):
         status.pop(field, None)
-    meta = {k: v for k, v in obj["metadata"].items() if k not in ("labels", "annotations", "managedFields")}
+    meta = {k: v for k, v in obj["metadata"].items() if k in _META}
     return {"metadata": meta, "spec": spec, "status": status}

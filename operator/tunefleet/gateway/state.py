@@ -56,7 +56,7 @@ class GatewayState:
         """Route by this table from the next request on; requests on their way keep their engine."""
         self._table, self._models = table, None
         self.metrics.models.set(len(table.models))
-        self.metrics.keep(target.engine_name for route in table.routes.values() for target in route.targets)
+        self.metrics.keep(table.routes)
 
     def models(self) -> Answer:
         """GET /v1/models, rendered once a table."""

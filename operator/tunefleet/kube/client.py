@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
+from yaml import YAMLError
 
 from .resources import Resource
 
@@ -89,7 +90,7 @@ class Client:
                 await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call,unused-ignore]
                     config_file=path, client_configuration=configuration, persist_config=False
                 )
-        except (kubernetes_config.ConfigException, OSError) as error:
+        except (kubernetes_config.ConfigException, OSError, YAMLError, TypeError) as error:  # TypeError: no mapping
             raise NoClusterError(f"No way to an API server: {error} Set KUBECONFIG, or run in a pod.") from error
         return cls(configuration)
 

@@ -204,8 +204,10 @@ def _holders(running: Iterable[_Running]) -> _Holders:
 def _preferred(holders: Iterable[_Holder], digest: str) -> tuple[Backend, ...]:
     """Of the holders of these very bytes, those of the best tier."""
     good = [holder for holder in holders if holder.digest == digest]
-    best = min((holder.tier for holder in good), default=0)
-    return tuple(holder.backend for holder in good if holder.tier == best)
+    if not good:
+        return ()
+    best = min([holder.tier for holder in good])
+    return tuple([holder.backend for holder in good if holder.tier == best])
 
 
 def _exact_routes(owned: Mapping[str, Served], holders: _Holders) -> dict[str, Route]:
@@ -228,8 +230,10 @@ def _exact_routes(owned: Mapping[str, Served], holders: _Holders) -> dict[str, R
 
 def _digest(owner: Served, version: int) -> str | None:
     """What the object's status says the version's files hash to; None for a version that it does not vouch for."""
-    known = (entry for entry in owner.status.versions if entry.version == version and entry.accepted is not False)
-    return next((entry.digest for entry in known), None)
+    for entry in owner.status.versions:
+        if entry.version == version:
+            return entry.digest if entry.accepted is not False else None
+    return None
 
 
 def _aliases(owned: Mapping[str, Served], holders: _Holders, running: Iterable[_Running]) -> dict[str, Route]:
