@@ -20,10 +20,13 @@ import pytest
 import yaml
 
 from dev import settings
-from dev.builds import etcd, gomodules, kubernetes
+from dev.builds import etcd, gomodules, helm, kubernetes
 from dev.cluster import pki
 
 TOKEN = "the-tests-admin"
+OPERATOR_TOKEN = "the-tests-operator"
+SYSTEM = "tunefleet-system"
+"""Namespace that the chart is installed into."""
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -34,8 +37,15 @@ AUDIT_POLICY = {
         {"level": "None"},
     ],
 }
-CRDS = Path(__file__).parents[2] / "crds"
-CONTROLLERS = "garbage-collector-controller,deployment-controller,replicaset-controller,namespace-controller"
+ROOT = Path(__file__).parents[2]
+CONTROLLERS = (
+    "deployment-controller",
+    "garbage-collector-controller",
+    "job-controller",
+    "namespace-controller",
+    "replicaset-controller",
+    "serviceaccount-controller",
+)
 
 
 @dataclass
@@ -86,6 +96,16 @@ class ControlPlane:
         """kubectl get, as JSON."""
         found: dict[str, Any] = json.loads(self.kubectl("get", "-o", "json", *arguments))
         return found
+
+    def install_roles(self, *values: str) -> None:
+        """The service accounts and roles of the chart, with `--set` values; nothing else of it."""
+        command = [
+            str(gomodules.ensure(helm.BUILD, settings.cache_directory()) / "helm"),
+            *("template", "tunefleet", str(ROOT / "charts" / "tunefleet"), f"--namespace={SYSTEM}"),
+            *("--show-only=templates/rbac.yaml", "--set=gateway.auth=open", *(f"--set={value}" for value in values)),
+        ]
+        rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        self.kubectl("apply", "--server-side", "-f", "-", stdin=rendered)
 
     def audit(self) -> list[dict[str, Any]]:
         """Every write until now, and every request for a Secret."""
@@ -164,7 +184,9 @@ def control_plane(directory: Path) -> Iterator[ControlPlane]:
             ],
         )
         plane.start_api_server()
-        plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+        plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        plane.kubectl("create", "namespace", SYSTEM)
+        plane.install_roles()
         _start_controllers(plane)
         yield plane
     finally:
@@ -180,7 +202,7 @@ def _start_controllers(plane: ControlPlane) -> None:
             f"--kubeconfig={plane.kubeconfig}",
             "--leader-elect=false",
             "--secure-port=0",
-            f"--controllers={CONTROLLERS}",
+            f"--controllers={','.join(CONTROLLERS)}",
         ],
     )
 
@@ -196,7 +218,11 @@ def _binaries() -> tuple[Path, Path]:
 def _write_files(directory: Path) -> None:
     server = directory / "server"
     server.mkdir(parents=True)
-    (server / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    account = f"system:serviceaccount:{SYSTEM}:tunefleet-operator"
+    groups = f"system:serviceaccounts,system:serviceaccounts:{SYSTEM}"
+    (server / "tokens.csv").write_text(
+        f'{TOKEN},admin,admin,"system:masters"\n{OPERATOR_TOKEN},{account},operator,"{groups}"\n'
+    )
     (server / "audit-policy.yaml").write_text(yaml.safe_dump(AUDIT_POLICY))
     (directory / "audit.log").touch()
     authority = pki.Authority(directory / "pki")

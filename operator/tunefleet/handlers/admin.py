@@ -12,10 +12,10 @@ from .health import Health, watchers_alive
 @asynccontextmanager
 async def serve(host: str, port: int, health: Health, registry: CollectorRegistry) -> AsyncIterator[None]:
     """Serve while the block runs. Raises OSError when the port is taken."""
-    runner = web.AppRunner(application(health, registry), access_log=None)
+    runner = web.AppRunner(application(health, registry), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=0.5).start()
+        await web.TCPSite(runner, host, port).start()
         yield
     finally:
         await runner.cleanup()

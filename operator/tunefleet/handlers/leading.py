@@ -16,6 +16,7 @@ from tunefleet.kube.lease import Lease
 from tunefleet.kube.resources import RESOURCES
 from tunefleet.kube.writer import NOT_FOUND
 from tunefleet.reconcile.controller import Controller
+from tunefleet.reconcile.store import ref_of
 from tunefleet.reconcile.watched import USER_KINDS, WATCHED
 
 from .health import Health
@@ -37,14 +38,30 @@ class Events:
 
     def __init__(self, controller: Controller, health: Health, namespace: str) -> None:
         """`namespace` is the one of the operator's Lease."""
-        self.observe = controller.observe
+        self._controller = controller
         self._health = health
         self._namespace = namespace
+        self._listed = False
+
+    def observe(self, obj: dict[str, Any]) -> None:
+        """An object was listed or written."""
+        self._controller.observe(obj)
+
+    def deleted(self, obj: dict[str, Any]) -> None:
+        """An object was deleted."""
+        self._controller.forget(ref_of(obj), obj["metadata"]["uid"])
 
     def lease_seen(self, lease: dict[str, Any]) -> None:
         """Our heartbeat, unless it is a Lease of that name in another namespace."""
         if lease["metadata"]["namespace"] == self._namespace:
             self._health.beat()
+
+    def lease_listed(self) -> None:
+        """A second list means that watches broke: kopf does not tell what was deleted meanwhile."""
+        if self._listed:
+            log.info("watches were broken; everything is listed anew")
+            self._controller.resync_soon()
+        self._listed = True
 
 
 async def check_crds(client: Client, namespaces: tuple[str, ...]) -> None:

@@ -18,6 +18,8 @@ from tunefleet.reconcile.watched import WATCHED
 
 log = logging.getLogger(__name__)
 
+Take = Callable[[dict[str, Any]], None]
+
 NETWORK_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 ERROR_BACKOFFS = (0.2, 0.5, 1, 2, 4, 8)
@@ -31,11 +33,17 @@ SILENCE_SECONDS = 75.0
 class Sink(Protocol):
     """Takes events."""
 
-    def observe(self, obj: dict[str, Any], *, deleted: bool = False) -> None:
-        """An object was listed, written or deleted."""
+    def observe(self, obj: dict[str, Any]) -> None:
+        """An object was listed or written."""
+
+    def deleted(self, obj: dict[str, Any]) -> None:
+        """An object was deleted."""
 
     def lease_seen(self, lease: dict[str, Any]) -> None:
         """A Lease of the operator's name was listed or written."""
+
+    def lease_listed(self) -> None:
+        """kopf listed Leases: at the start, and whenever a watch could not go on where it was."""
 
 
 def build_registry(sink: Sink) -> kopf.OperatorRegistry:
@@ -44,9 +52,10 @@ def build_registry(sink: Sink) -> kopf.OperatorRegistry:
     kopf.on.login(registry=registry, id="login")(login)
     for kind in WATCHED:
         observed = partial(_observed, sink.observe, kind)
+        deleted = partial(_deleted, sink.deleted, kind)
         kopf.index(*_key(kind), registry=registry, id=f"list-{kind}")(observed)
-        kopf.on.event(*_key(kind), registry=registry, id=f"watch-{kind}")(partial(_deleted, sink.observe, kind))
-    kopf.on.event(*_key("Lease"), registry=registry, id="heartbeat")(partial(_heartbeat, sink.lease_seen))
+        kopf.on.event(*_key(kind), registry=registry, id=f"watch-{kind}")(deleted)
+    kopf.on.event(*_key("Lease"), registry=registry, id="heartbeat")(partial(_heartbeat, sink))
     return registry
 
 
@@ -83,17 +92,19 @@ def _key(kind: str) -> tuple[str, str, str]:
     return resource.group, resource.api_version.rpartition("/")[2], resource.plural
 
 
-async def _observed(observe: Callable[..., None], kind: str, body: kopf.Body, **_: Any) -> None:
+async def _observed(observe: Take, kind: str, body: kopf.Body, **_: Any) -> None:
     _safely(observe, _plain(kind, dict(body)))
 
 
-async def _deleted(observe: Callable[..., None], kind: str, event: kopf.RawEvent, **_: Any) -> None:
+async def _deleted(deleted: Take, kind: str, event: kopf.RawEvent, **_: Any) -> None:
     if event["type"] == "DELETED":
-        _safely(partial(observe, deleted=True), _plain(kind, dict(event["object"])))
+        _safely(deleted, _plain(kind, dict(event["object"])))
 
 
-async def _heartbeat(lease_seen: Callable[[dict[str, Any]], None], event: kopf.RawEvent, **_: Any) -> None:
-    _safely(lease_seen, dict(event["object"]))
+async def _heartbeat(sink: Sink, event: kopf.RawEvent, **_: Any) -> None:
+    _safely(sink.lease_seen, dict(event["object"]))
+    if event["type"] is None:
+        sink.lease_listed()
 
 
 def _plain(kind: str, obj: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +112,7 @@ def _plain(kind: str, obj: dict[str, Any]) -> dict[str, Any]:
     return {**obj, "apiVersion": RESOURCES[kind].api_version, "kind": kind}
 
 
-def _safely(take: Callable[[dict[str, Any]], None], obj: dict[str, Any]) -> None:
+def _safely(take: Take, obj: dict[str, Any]) -> None:
     """kopf never again calls an index for an object for which it once failed; so it never fails."""
     try:
         take(obj)

@@ -7,13 +7,14 @@ slow resync lists everything, in case events were lost, and looks at every key.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from tunefleet.kube.client import Client
 from tunefleet.kube.events import Recorder
 from tunefleet.kube.fence import Fence
 from tunefleet.kube.resources import RESOURCES
-from tunefleet.kube.writer import Writer
+from tunefleet.kube.writer import Target, Writer
 from tunefleet.plan.facts import Facts, Key, Manifest, ObjectRef, Settings
 from tunefleet.plan.plan import Plan
 
@@ -31,6 +32,8 @@ Decide = Callable[[Facts, ObjectRef, datetime], Plan]
 Dependents = Callable[[Facts, ObjectRef], frozenset[ObjectRef]]
 
 RESYNC_SECONDS = 300.0
+RETRY_SECONDS = 10.0
+"""After a resync that failed."""
 REMEMBERED = timedelta(minutes=10)
 """Answers of agents that nobody wrote into a status by then are asked for again."""
 
@@ -57,28 +60,30 @@ class Controller:
         self._dependents = dependents
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._resync_seconds = resync_seconds
+        self._resync_now = asyncio.Event()
         self._metrics = metrics
         self.store = Store(settings)
         self.queue: WorkQueue[ObjectRef] = WorkQueue(self._reconcile, metrics)
-        writer = Writer(client, fence, metrics.wrote)
+        self._writer = writer = Writer(client, fence, metrics.wrote)
         self._gatherer = Gatherer(self.store, writer)
         self._agents = Agents(self.store, self._pod_reported)
         recorder = Recorder(client, fence, identity, on_write=metrics.wrote)
-        self._executor = Executor(writer, recorder, self._agents, self.store, self.queue.add)
+        self._executor = Executor(writer, recorder, self._agents, self)
         metrics.gauge("queue_depth", "Keys that wait for a worker.", lambda: self.queue.depth)
         metrics.gauge("agents", "Engine pods whose agents are followed.", lambda: self._agents.followed)
 
-    def observe(self, obj: Manifest, *, deleted: bool = False) -> None:
-        """Take in what a watch tells of an object."""
+    def observe(self, obj: Manifest) -> None:
+        """Take in a state of an object, from a watch or as the answer to a write of ours."""
         ref = ref_of(obj)
         before = self._concerned(ref) if self.store.seen(ref) else frozenset()
-        news = self.store.remove(ref, obj["metadata"]["uid"]) if deleted else self.store.put(obj)
-        if not news:
-            return
-        self._metrics.events.labels(ref.kind).inc()
-        self._enqueue(before if deleted else before | self._concerned(ref))
-        if ref.kind == "Pod":
-            self._agents.follow(Key(ref.namespace, ref.name))
+        if self.store.put(obj):
+            self._changed(ref, before | self._concerned(ref))
+
+    def forget(self, ref: ObjectRef, uid: str) -> None:
+        """An object is gone."""
+        before = self._concerned(ref) if self.store.seen(ref) else frozenset()
+        if self.store.remove(ref, uid):
+            self._changed(ref, before)
 
     async def run(self) -> None:
         """Work until stopped. Raises LeadershipLostError."""
@@ -92,6 +97,10 @@ class Controller:
         self.queue.stop()
         await self._executor.close()
         await self._agents.close()
+
+    def resync_soon(self) -> None:
+        """Do not wait for the next resync: events were lost."""
+        self._resync_now.set()
 
     async def resync(self) -> None:
         """List everything, then look at every key. Raises ApiError and what aiohttp raises."""
@@ -109,12 +118,18 @@ class Controller:
         self.store.replace_all(kind, namespace, objects, listing.resource_version)
 
     async def _resync_for_ever(self) -> None:
+        wait = self._resync_seconds
         while True:
-            await asyncio.sleep(self._resync_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._resync_now.wait()
+            self._resync_now.clear()
             try:
                 await self.resync()
+                wait = self._resync_seconds
             except NO_ANSWER as error:
                 log.warning("resync: %s", words(error))
+                wait = RETRY_SECONDS
 
     async def _reconcile(self, ref: ObjectRef) -> float | None:
         try:
@@ -124,7 +139,25 @@ class Controller:
         plan = self._decide(facts, ref, datetime.now(UTC))
         for reason in plan.why:
             log.info("%s %s/%s: %s", ref.kind, ref.namespace, ref.name, reason)
-        return await self._executor.execute(ref, plan)
+        try:
+            return await self._executor.execute(ref, plan)
+        except ActionsFailedError:
+            await self._still_there(ref)
+            raise
+
+    async def _still_there(self, ref: ObjectRef) -> None:
+        """An object whose deletion no event told of must not be worked on for ever."""
+        seen = self.store.seen(ref)
+        with suppress(*NO_ANSWER):
+            found = await self._writer.read_metadata(Target(*ref))
+            if seen and (found is None or found["metadata"]["uid"] != seen.uid):
+                self.forget(ref, seen.uid)
+
+    def _changed(self, ref: ObjectRef, concerned: frozenset[ObjectRef]) -> None:
+        self._metrics.changes.labels(ref.kind).inc()
+        self._enqueue(concerned)
+        if ref.kind == "Pod":
+            self._agents.follow(Key(ref.namespace, ref.name))
 
     def _concerned(self, ref: ObjectRef) -> frozenset[ObjectRef]:
         itself = {ref} if ref.kind in USER_KINDS else set()

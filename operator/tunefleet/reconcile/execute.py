@@ -7,8 +7,9 @@ and decided again as well. Losing the leadership ends everything at once.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 import aiohttp
 
@@ -21,7 +22,7 @@ from tunefleet.plan.facts import Inspection, InspectionRequest, Key, Manifest, O
 from tunefleet.plan.plan import Deletion, Event, Plan, StatusPatch
 
 from .agents import AgentError, Agents
-from .queue import ExpectedError, words
+from .queue import ExpectedError, WorkQueue, words
 from .store import Seen, Store, ref_of
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,19 @@ class ActionsFailedError(ExpectedError):
     """Some actions of a plan failed; the message has them all."""
 
 
+class World(Protocol):
+    """What a plan changes."""
+
+    store: Store
+    queue: WorkQueue[ObjectRef]
+
+    def observe(self, obj: Manifest) -> None:
+        """An object is like this now."""
+
+    def forget(self, ref: ObjectRef, uid: str) -> None:
+        """An object is gone."""
+
+
 class Executor:
     """Carries out plans. One an operator; plans of different keys may run side by side."""
 
@@ -46,15 +60,14 @@ class Executor:
         writer: Writer,
         recorder: Recorder,
         agents: Agents,
-        store: Store,
-        on_answer: Callable[[ObjectRef], None],
+        world: World,
     ) -> None:
-        """`on_answer` is told the object that asked when an agent has answered its question."""
+        """Answers of the API server go into `world` at once, so that nothing is decided on a state from before them."""
         self._writer = writer
         self._recorder = recorder
         self._agents = agents
-        self._store = store
-        self._on_answer = on_answer
+        self._world = world
+        self._store = world.store
         self._questions: set[asyncio.Task[None]] = set()
 
     async def execute(self, asker: ObjectRef, plan: Plan) -> float | None:
@@ -94,14 +107,14 @@ class Executor:
     async def _delete(self, deletion: Deletion) -> None:
         left = await self._writer.delete(Target(*deletion.ref), uid=deletion.uid)
         if left is None:
-            self._store.remove(deletion.ref, deletion.uid)
+            self._world.forget(deletion.ref, deletion.uid)
         else:
-            self._store.put(left)
+            self._world.observe(left)
 
     async def _apply(self, manifest: Manifest, standing: Mapping[ObjectRef, Seen | None], asker: ObjectRef) -> None:
         seen = standing[ref_of(manifest)]
         try:
-            self._store.put(await self._writer.apply(manifest, resource_version=seen.version if seen else None))
+            self._world.observe(await self._writer.apply(manifest, resource_version=seen.version if seen else None))
         except NotOursError as error:
             owner = self._store.seen(asker)
             if owner:
@@ -120,7 +133,7 @@ class Executor:
             if error.status != NOT_FOUND:
                 raise
         else:
-            self._store.put(answer)
+            self._world.observe(answer)
 
     async def _event(self, event: Event) -> None:
         """An Event is for people; that one is lost must not make the decision be taken again."""
@@ -147,7 +160,7 @@ class Executor:
             error = str(failed)
         finished = Inspection(started.pod, started.started, datetime.now(UTC), result, error)
         self._store.inspections[request] = finished
-        self._on_answer(asker)
+        self._world.queue.add(asker)
 
 
 class _Failures:

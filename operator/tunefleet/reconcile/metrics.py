@@ -15,8 +15,11 @@ class Metrics:
         self.is_leader = Gauge(
             "tunefleet_operator_is_leader", "1 while this process holds the Lease.", registry=self.registry
         )
-        self.events = Counter(
-            "tunefleet_operator_events_total", "Watch events that were news.", ["kind"], registry=self.registry
+        self.changes = Counter(
+            "tunefleet_operator_changes_total",
+            "Objects that appeared, changed in what is looked at, or went.",
+            ["kind"],
+            registry=self.registry,
         )
         self._writes = Counter(
             "tunefleet_operator_writes_total",
