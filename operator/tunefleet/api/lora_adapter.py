@@ -100,9 +100,9 @@ class Transition(Schema):
 
     time: str
     """When it happened."""
-    from_version: int | None = Field(default=None, alias="from")
+    from_version: int | None = Field(default=None, validation_alias="from", serialization_alias="from")
     """The version before; absent for the first."""
-    to_version: int = Field(alias="to")
+    to_version: int = Field(validation_alias="to", serialization_alias="to")
     """The version after."""
     cause: str
     """What caused it: Promoted, RolledBack, or a sentence."""

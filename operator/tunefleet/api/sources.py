@@ -20,11 +20,11 @@ class Scheme(StrEnum):
 
 _SEGMENT = r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*"
 """No leading dot: a path has neither `..` nor hidden parts."""
-_PATH = rf"(/{_SEGMENT})*/?"
+_PATH = rf"(/{_SEGMENT})*"
 _SHAPES = {
-    Scheme.PVC: rf"[a-z0-9]([a-z0-9.-]*[a-z0-9])?{_PATH}",
-    Scheme.S3: rf"[A-Za-z0-9][A-Za-z0-9._-]*{_PATH}",
-    Scheme.HF: rf"[A-Za-z0-9][A-Za-z0-9._-]*/{_SEGMENT}{_PATH}(@{_SEGMENT}(/{_SEGMENT})*)?",
+    Scheme.PVC: rf"[a-z0-9]([a-z0-9.-]*[a-z0-9])?{_PATH}/?",
+    Scheme.S3: rf"[A-Za-z0-9][A-Za-z0-9._-]*{_PATH}/?",
+    Scheme.HF: rf"[A-Za-z0-9][A-Za-z0-9._-]*/{_SEGMENT}{_PATH}(/|@{_SEGMENT}{_PATH})?",
 }
 _FORMS = {
     Scheme.PVC: "pvc://CLAIM/PATH",

@@ -1,0 +1,29 @@
+"""Answers of inspections fit where they have to."""
+
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inspection import MAX_RESULT_BYTES, AdapterFacts, InspectionResult
+
+
+def described(modules: int) -> InspectionResult:
+    """An adapter of so many modules."""
+    facts = AdapterFacts(
+        rank=8,
+        configured_rank=8,
+        layers=32,
+        tensors=448,
+        modules={f"model.layers.*.mlp.experts.*.module{n}": (4096, 14336) for n in range(modules)},
+    )
+    return InspectionResult(kind="adapter", digest="sha256:" + "0" * 64, adapter=facts)
+
+
+def test_message_is_read_back() -> None:
+    result = described(14)
+    assert InspectionResult.model_validate_json(result.termination_message()) == result
+
+
+def test_message_that_does_not_fit_is_a_refusal() -> None:
+    message = described(200).termination_message()
+    assert len(message.encode()) <= MAX_RESULT_BYTES
+    refused = InspectionResult.model_validate_json(message)
+    assert refused.reason is Reason.WEIGHTS_INVALID
+    assert "too many or too long names" in refused.message
