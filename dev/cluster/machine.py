@@ -94,7 +94,8 @@ def launch(settings: Settings, name: str, command: Sequence[str | Path]) -> None
     file, log = _number_file(settings, name), settings.logs / f"{name}.log"
     file.unlink(missing_ok=True)
     script = ("sh", "-c", 'echo $$ > "$1" && shift && exec "$@"', name)
-    _detached(log, [*enter(settings), *script, file, *command])
+    # Forked within the namespaces, the process becomes a child of their first one, and nothing stays outside.
+    _detached(log, [*script, file, *command], within=enter(settings))
     _first_word(file, log)
 
 
@@ -121,10 +122,10 @@ def running(settings: Settings, name: str) -> bool:
     return bool(number) and _start_ticks(Path(f"/proc/{found.number}/root/proc/{number}")) is not None
 
 
-def _detached(log: Path, command: Sequence[str | Path]) -> None:
+def _detached(log: Path, command: Sequence[str | Path], within: Sequence[str] = ()) -> None:
     """Start `command` in a session of its own, with its output appended to `log`, and do not wait for it."""
     script = 'log="$1" && shift && exec "$@" >> "$log" 2>&1'
-    commands.run(["setsid", "--fork", "sh", "-c", script, "sh", log, *command], cwd=Path("/"))
+    commands.run([*within, "setsid", "--fork", "sh", "-c", script, "sh", log, *command], cwd=Path("/"))
 
 
 def _first_word(file: Path, log: Path) -> str:

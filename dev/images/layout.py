@@ -58,7 +58,7 @@ class Layout:
         return Image(digest, len(data), (digest, *(part["digest"] for part in parts)))
 
     def layers(self) -> Mapping[str, Mapping[str, Any]]:
-        """Descriptors of all layers by the digests of what they hold uncompressed, as image configurations name them."""
+        """Descriptors of all layers by the digests of what they hold uncompressed."""
         known: dict[str, Mapping[str, Any]] = {}
         for digest in self.references().values():
             manifest = json.loads(self.blob(digest).read_text())

@@ -1,5 +1,6 @@
 """A second cluster beside the first: it comes up, comes back from a crash, and goes without a trace."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -47,22 +48,19 @@ def wait_until_gone(paths: list[Path]) -> None:
         time.sleep(0.05)
 
 
-def processes_in(namespace: str) -> list[int]:
-    """Processes of this machine in that process namespace."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str((process / "ns" / "pid").readlink()) == namespace:
-                found.append(int(process.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def namespace_of(instance: settings.Settings) -> str:
+def processes_of(instance: settings.Settings) -> list[Path]:
+    """Every process of the cluster, containers included: all that descend from its first one."""
     found = machine.holder(instance)
     assert found is not None
-    return str(Path(f"/proc/{found.number}/ns/pid").readlink())
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(status.parent.name))
+    family = [found.number]
+    for number in family:
+        family.extend(children.get(number, []))
+    return [Path("/proc", str(number)) for number in family]
 
 
 def cgroups(instance: settings.Settings) -> list[Path]:
@@ -118,12 +116,10 @@ def test_a_process_that_ended_is_started_again(running: settings.Settings) -> No
 
 def test_up_heals_what_a_crash_left(running: settings.Settings) -> None:
     start_pod(running)
-    namespace = namespace_of(running)
-    found = machine.holder(running)
-    assert found is not None
-    os.kill(found.number, signal.SIGKILL)
-    wait_until_gone([Path(f"/proc/{found.number}"), Path("/sys/class/net", running.host_link)])
-    assert processes_in(namespace) == []
+    processes = processes_of(running)
+    assert len(processes) > len(native.PROCESSES)
+    os.kill(int(processes[0].name), signal.SIGKILL)
+    wait_until_gone([*processes, Path("/sys/class/net", running.host_link)])
     # What may be left besides: a link and mounts of this machine's own namespaces.
     subprocess.run(["ip", "link", "add", running.host_link, "type", "bridge"], check=True)
     stale = running.state / "kubelet" / "pods" / "stale"
@@ -143,12 +139,12 @@ def test_up_heals_what_a_crash_left(running: settings.Settings) -> None:
 
 def test_down_leaves_no_trace_and_keeps_the_images(running: settings.Settings) -> None:
     start_pod(running)
-    namespace = namespace_of(running)
+    processes = processes_of(running)
     tables = commands.run(["nft", "list", "tables"])
 
     native.down(running)
 
-    assert processes_in(namespace) == []
+    assert [process for process in processes if process.exists()] == []
     assert not Path("/sys/class/net", running.host_link).exists()
     assert running.network not in commands.run(["ip", "route"])
     assert mounts_of(running) == []
