@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 BASE = "tiny-base@v1-0123abcd"
 KEY = "engine-key"
@@ -159,7 +161,7 @@ class FakeEngine:
         await self._note("unload", name)
         return web.Response(text=f"Success: LoRA adapter '{name}' removed successfully.")
 
-    async def _complete(self, request: web.Request) -> web.Response:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         if refused := self._unauthorized(request):
             return refused
         body = await request.json()
@@ -169,8 +171,24 @@ class FakeEngine:
             return _error(404, f"The model `{name}` does not exist. Valid aliases: {self.base}.", "NotFoundError")
         if not self.serving:
             return _error(500, "EngineCore encountered an issue. See stack trace (above) for the root cause.", "")
+        if body.get("stream"):
+            return await self._stream(request, name)
         choice = {"index": 0, "text": " x", "finish_reason": "length"}
         return web.json_response({"id": "cmpl-1", "model": self.answers_as.get(name, name), "choices": [choice]})
+
+    async def _stream(self, request: web.Request, name: str) -> web.StreamResponse:
+        """Chunks until the client has gone."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        self.busy.add(name)
+        try:
+            while True:
+                await response.write(b'data: {"choices":[{"index":0,"text":" x"}]}\n\n')
+                await asyncio.sleep(0.01)
+        except ConnectionError:
+            return response
+        finally:
+            self.busy.discard(name)
 
     def _unauthorized(self, request: web.Request) -> web.Response | None:
         if request.headers.get("Authorization") == f"Bearer {self.key}":
@@ -188,6 +206,13 @@ def _adapter_problem(name: str, path: Path, max_rank: int) -> web.Response | Non
     if config["r"] > max_rank:
         text = f"LoRA rank {config['r']} is greater than max_lora_rank {max_rank}."
         return _error(500, f"Call to add_lora method failed: {text}", "InternalServerError")
+    weights = path / "adapter_model.safetensors"
+    if not weights.exists():
+        return _error(500, f"{path} doesn't contain tensors", "InternalServerError")
+    try:
+        load_file(weights)
+    except SafetensorError as error:
+        return _error(500, str(error), "InternalServerError")
     return None
 
 

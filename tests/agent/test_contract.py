@@ -1,0 +1,152 @@
+"""The dialect that the agent relies on, asserted of the fake engine and of the real one.
+
+The real one is any vLLM 0.32 that was started with the arguments of `engine.flags` for max rank 16, with a base of
+the shapes of `samples.BASE_CONFIG`; it must see this machine's files under TUNEFLEET_ENGINE_FILES at the same path:
+
+    TUNEFLEET_ENGINE_URL=http://… TUNEFLEET_ENGINE_KEY=… TUNEFLEET_ENGINE_BASE=NAME@vN-DIGEST8 TUNEFLEET_ENGINE_FILES=DIR
+"""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.agent.fake_engine import BASE, KEY, running_engine
+from tests.artifacts.samples import adapter_tensors, write_adapter
+from tunefleet.engine.admin import EngineClient
+from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
+
+REAL_URL = os.environ.get("TUNEFLEET_ENGINE_URL", "")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine, and a directory of this test that it can read."""
+
+    client: EngineClient
+    base: str
+    files: Path
+
+    @property
+    def name(self) -> str:
+        """An engine name that no other test uses."""
+        return f"contract-{self.files.name}@v1-00000000"
+
+    async def refusal(self, name: str, path: Path) -> EngineError:
+        with pytest.raises(EngineError) as refused:
+            await self.client.load(name, str(path))
+        await self.client.healthy()
+        return refused.value
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.e2e)])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    async with aiohttp.ClientSession() as session:
+        if request.param == "fake":
+            async with running_engine() as fake:
+                yield Engine(EngineClient(session, fake.url, KEY), BASE, tmp_path)
+            return
+        if not REAL_URL:
+            pytest.skip("TUNEFLEET_ENGINE_URL names no engine")
+        files = Path(os.environ["TUNEFLEET_ENGINE_FILES"]) / uuid.uuid4().hex[:8]
+        client = EngineClient(session, REAL_URL, os.environ["TUNEFLEET_ENGINE_KEY"])
+        yield Engine(client, os.environ["TUNEFLEET_ENGINE_BASE"], files)
+        await client.unload(Engine(client, "", files).name)
+
+
+async def test_an_engine_says_who_it_is(engine: Engine) -> None:
+    assert await engine.client.start_time() > 1.7e9
+    assert await engine.client.start_time() == await engine.client.start_time()
+    assert (await engine.client.version()).startswith("0.32")
+    assert engine.base in await engine.client.models()
+    await engine.client.healthy()
+
+
+async def test_the_base_answers_under_its_engine_name(engine: Engine) -> None:
+    await engine.client.complete_once(engine.base)
+
+
+async def test_an_adapter_comes_and_goes_under_its_engine_name(engine: Engine) -> None:
+    path = write_adapter(engine.files)
+    await engine.client.load(engine.name, str(path))
+    assert (await engine.client.models())[engine.name] == str(path)
+    await engine.client.complete_once(engine.name)
+    await engine.client.unload(engine.name)
+    assert engine.name not in await engine.client.models()
+    with pytest.raises(EngineError) as unknown:
+        await engine.client.complete_once(engine.name)
+    assert unknown.value.status == 404
+
+
+async def test_unloading_what_is_not_loaded_is_no_error(engine: Engine) -> None:
+    await engine.client.unload(engine.name)
+
+
+async def test_a_name_that_is_loaded_is_refused_whatever_the_path_is(engine: Engine) -> None:
+    path = write_adapter(engine.files)
+    await engine.client.load(engine.name, str(path))
+    for other in (path, engine.files / "elsewhere"):
+        error = await engine.refusal(engine.name, other)
+        assert classify_load_error(error) is LoadFault.ALREADY_LOADED
+
+
+async def test_the_name_of_the_base_is_taken(engine: Engine) -> None:
+    error = await engine.refusal(engine.base, write_adapter(engine.files))
+    assert (error.status, classify_load_error(error)) == (400, LoadFault.ADAPTER)
+
+
+async def test_a_path_without_an_adapter(engine: Engine) -> None:
+    error = await engine.refusal(engine.name, engine.files / "nowhere")
+    assert (error.status, classify_load_error(error)) == (404, LoadFault.ADAPTER)
+    assert "No adapter found" in error.message
+
+
+@pytest.mark.parametrize("fault", ["rank", "config", "weights", "no weights"])
+async def test_broken_adapters_are_refused_with_500_and_are_the_adapters_fault(engine: Engine, fault: str) -> None:
+    path = (
+        write_adapter(engine.files, adapter_tensors(rank=64), r=64) if fault == "rank" else write_adapter(engine.files)
+    )
+    weights = path / "adapter_model.safetensors"
+    match fault:
+        case "config":
+            (path / "adapter_config.json").write_text("{")
+        case "weights":
+            weights.write_bytes(weights.read_bytes()[:-1])
+        case "no weights":
+            weights.unlink()
+        case _:
+            assert fault == "rank"
+    error = await engine.refusal(engine.name, path)
+    assert (error.status, classify_load_error(error)) == (500, LoadFault.ADAPTER)
+    await engine.client.complete_once(engine.base)
+
+
+async def test_a_wrong_key(engine: Engine) -> None:
+    stranger = EngineClient(engine.client.session, engine.client.base_url, "not-the-key")
+    with pytest.raises(EngineError) as refused:
+        await stranger.load(engine.name, str(engine.files))
+    assert classify_load_error(refused.value) is LoadFault.UNAUTHORIZED
+
+
+async def test_an_adapter_with_a_stream_is_busy_and_one_without_is_not(engine: Engine) -> None:
+    await engine.client.load(engine.name, str(write_adapter(engine.files)))
+    assert engine.name not in await engine.client.busy()
+    body = {"model": engine.name, "prompt": "Hi", "max_tokens": 400, "stream": True, "ignore_eos": True}
+    async with engine.client.session.post(
+        f"{engine.client.base_url}/v1/completions",
+        json=body,
+        headers={"Authorization": f"Bearer {engine.client.api_key}"},
+    ) as response:
+        assert response.status == 200
+        await response.content.readline()
+        assert engine.name in await engine.client.busy()
+    for _ in range(200):
+        if engine.name not in await engine.client.busy():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the adapter stays busy after its stream has ended")
