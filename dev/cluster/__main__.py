@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import click
 
@@ -28,7 +29,9 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def up(settings: Settings, install: bool) -> None:
     """Bring the cluster up; what runs already is left alone."""
+    began = time.monotonic()
     engine.choose().up(settings, install=install)
+    console.print(f"cluster {settings.name} is up [dim]{time.monotonic() - began:.1f} s[/dim]")
     console.print(f"export KUBECONFIG={settings.kubeconfig}", soft_wrap=True)
 
 

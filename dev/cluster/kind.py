@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dev import commands
 from dev.builds import kubernetes
+from dev.cluster import tools
 from dev.settings import Settings
 from dev.steps import skipped, step
 
@@ -18,6 +19,7 @@ def up(settings: Settings, *, install: bool) -> None:  # noqa: ARG001 — kind n
         with step(f"kind cluster {settings.name}"):
             image = f"kindest/node:v{kubernetes.VERSION}"
             commands.run(["kind", "create", "cluster", "--name", settings.name, "--image", image, "--wait", "120s"])
+    tools.ensure_tools(settings.cache)
     settings.state.mkdir(parents=True, exist_ok=True)
     commands.run(["kind", "export", "kubeconfig", "--name", settings.name, "--kubeconfig", settings.kubeconfig])
 

@@ -9,9 +9,22 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dev.builds import coredns, etcd, kubernetes, pause
+from dev.builds import etcd, kubernetes
 from dev.builds.gomodules import ensure
-from dev.cluster import cgroups, controlplane, dns, health, machine, mounts, network, node, pki, prerequisites, runtime
+from dev.cluster import (
+    cgroups,
+    controlplane,
+    dns,
+    health,
+    machine,
+    mounts,
+    network,
+    node,
+    pki,
+    prerequisites,
+    runtime,
+    tools,
+)
 from dev.images import load as images
 from dev.settings import Settings
 from dev.steps import skipped, step
@@ -25,12 +38,13 @@ VOLATILE = ("etcd", "kubelet", "logs")
 def up(settings: Settings, *, install: bool) -> None:
     """Bring the cluster up to a ready node and answering DNS; what runs already is left alone."""
     prerequisites.ensure(install=install)
-    for build in (kubernetes.BUILD, etcd.BUILD, pause.BUILD, coredns.BUILD):
+    for build in (kubernetes.BUILD, etcd.BUILD):
         ensure(build, settings.cache)
-    _start_machine(settings)
+    tools.ensure_tools(settings.cache)
+    fresh = _start_machine(settings)
     authority = pki.Authority(settings.state / "pki")
     pki.write_kubeconfig(settings.kubeconfig, settings, authority, pki.ADMIN)
-    _start_containerd(settings)
+    _start_containerd(settings, fresh=fresh)
     _start_control_plane(settings, authority)
     _start_node(settings, authority)
     with step("cluster DNS answers"):
@@ -69,7 +83,11 @@ def purge(settings: Settings) -> None:
 
 
 def load(settings: Settings, reference: str) -> None:
-    """Bring an image of the layout in."""
+    """Bring an image of the layout in, or one of an archive: a file."""
+    if Path(reference).is_file():
+        with step(f"load {reference}"):
+            runtime.ctr(settings, "images", "import", reference)
+        return
     images.load_reference(settings, images.layout(settings.cache), reference)
 
 
@@ -79,8 +97,10 @@ def parts(settings: Settings) -> Mapping[str, bool]:
     return {"network link": link, **{name: machine.running(settings, name) for name in PROCESSES}}
 
 
-def _start_machine(settings: Settings) -> None:
-    if machine.holder(settings):
+def _start_machine(settings: Settings) -> bool:
+    """Returns whether the namespaces are new, so that nothing runs in them."""
+    fresh = machine.holder(settings) is None
+    if not fresh:
         skipped("namespaces", "running")
     else:
         with step("remove what an earlier life left"):
@@ -90,20 +110,23 @@ def _start_machine(settings: Settings) -> None:
             machine.start(settings)
     network.connect(settings)
     cgroups.create(settings)
+    return fresh
 
 
-def _start_containerd(settings: Settings) -> None:
+def _start_containerd(settings: Settings, *, fresh: bool) -> None:
     if machine.running(settings, "containerd"):
         skipped("containerd", "running")
         return
     with step("containerd"):
         node.write_containerd(settings)
         _launch_containerd(settings)
-        if runtime.containers(settings):
+        if fresh and runtime.containers(settings):
             # A crash left them in the records; the kubelet of the new cluster would find pods that nobody wants.
             runtime.remove_containers(settings)
             machine.terminate(settings, "containerd")
             _launch_containerd(settings)
+    if fresh:
+        images.prune(settings)
     images.static(settings, ("pause", "coredns"))
 
 

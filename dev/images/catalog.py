@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 from dev.cluster import engine
 from dev.images import base, buildah, docker, load, static
@@ -27,14 +25,14 @@ def references() -> Mapping[str, str]:
 
 def build_all(settings: Settings, names: Iterable[str]) -> None:
     """Build what is not built."""
-    with _alone(settings):
+    with load.alone(settings.cache):
         for name in names:
             _build(settings, name)
 
 
 def load_all(settings: Settings, names: Iterable[str]) -> None:
     """Build what is not built, and load it into the cluster as far as it is not there."""
-    with _alone(settings):
+    with load.alone(settings.cache):
         for name in (name for name in names if name != "base"):
             _build(settings, name)
             engine.choose().load(settings, references()[name])
@@ -71,16 +69,3 @@ def _former(each: str, reference: str) -> bool:
 
 def _base() -> str:
     return docker.BASE if engine.docker_and_kind() else base.reference()
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """One process at a time builds and loads; another one waits."""
-    settings.cache.mkdir(parents=True, exist_ok=True)
-    with (settings.cache / "images.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with step("wait for another build of images"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dev.cluster import runtime
@@ -10,7 +12,9 @@ from dev.images import transfer
 from dev.images.layout import Layout
 from dev.images.static import STATIC, build
 from dev.settings import Settings
-from dev.steps import console, skipped
+from dev.steps import console, skipped, step
+
+PREFIX = "tunefleet.local/"
 
 
 def layout(cache: Path) -> Layout:
@@ -21,8 +25,24 @@ def layout(cache: Path) -> Layout:
 def static(settings: Settings, names: Iterable[str]) -> None:
     """Build and load images of static binaries."""
     store = layout(settings.cache)
-    for name in names:
-        load_reference(settings, store, build(STATIC[name], store, settings.cache))
+    for image in (STATIC[name] for name in names):
+        if not store.image(image.reference):
+            with alone(settings.cache):
+                build(image, store, settings.cache)
+        load_reference(settings, store, image.reference)
+
+
+@contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """One process at a time changes the layout; another one waits."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "images.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("wait for another build of images"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def load_reference(settings: Settings, store: Layout, name: str) -> None:
@@ -30,14 +50,24 @@ def load_reference(settings: Settings, store: Layout, name: str) -> None:
     image = store.image(name)
     if image is None:
         raise LookupError(f"{name} is not built; build it: python -m dev.images build")
-    repository = name.rpartition(":")[0]
-    wanted = (name, f"{repository}:dev")
+    wanted = (name, _stable(name))
     present = transfer.loaded(settings)
     if all(present.get(each) == image.digest for each in wanted):
         skipped(name, "in the cluster")
         return
     moved = transfer.load(settings, store, image, wanted)
     console.print(f"[green]✓[/green] {name} loaded, {moved / 1e6:.1f} MB moved")
-    former = [each for each in present if each.startswith(f"{repository}:") and each not in wanted]
+
+
+def prune(settings: Settings) -> None:
+    """Remove former images. Only for a cluster without pods: one that starts again needs its image."""
+    present = transfer.loaded(settings)
+    ours = [name for name in present if name.startswith(PREFIX)]
+    former = [name for name in ours if present[name] != present.get(_stable(name))]
     if former:
         runtime.ctr(settings, "images", "rm", *former)
+
+
+def _stable(name: str) -> str:
+    """The name that stays the same when the image changes."""
+    return f"{name.rpartition(':')[0]}:dev"
