@@ -21,4 +21,4 @@ def place(plane: ControlPlane) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:8]}"
     plane.kubectl("create", "namespace", name)
     yield name
-    plane.kubectl("delete", "namespace", name, "--wait=false")
+    plane.remove(name)

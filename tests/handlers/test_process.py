@@ -121,7 +121,7 @@ async def test_killed_again_and_again_it_converges_all_the_same(
 ) -> None:
     plane.apply(base_model(place), endpoint(place))
     agent: Agent | None = None
-    for life in range(6):
+    for life in range(4):
         with running(plane, tmp_path, name=f"life-{life}") as operator:
             operator.wait_leading()
             await asyncio.sleep(0.1 * life)
@@ -179,7 +179,7 @@ def test_with_namespaces_given_others_are_left_alone(plane: ControlPlane, place:
         assert reason(plane, f"{place}-other", "basemodel", "other") == ""
     finally:
         plane.install_roles()
-        plane.kubectl("delete", "namespace", f"{place}-other", "--wait=false")
+        plane.remove(f"{place}-other")
 
 
 def test_an_operator_that_may_not_watch_any_more_ends_with_an_error(
