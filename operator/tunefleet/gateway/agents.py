@@ -26,12 +26,12 @@ _TIMEOUT = aiohttp.ClientTimeout(total=LONG_POLL_SECONDS + 10, sock_connect=2)
 class Agents:
     """One poll for each engine pod that has an address and is not going away; the latest report of each."""
 
-    def __init__(self, fleet_key: bytes, on_alive: Callable[[Key], None], port: int = AGENT_PORT) -> None:
+    def __init__(self, fleet_key: bytes, on_alive: Callable[[Key], None], port: int | None = None) -> None:
         self._fleet_key = fleet_key
         self.on_change: Callable[[], None] = lambda: None
         """Called after `reports` or `heard_all` changed."""
         self._on_alive = on_alive
-        self._port = port
+        self._port = AGENT_PORT if port is None else port
         self._polls: dict[Key, tuple[str, asyncio.Task[None]]] = {}
         self._reports: dict[Key, Holdings] = {}
         self._pending: set[Key] = set()
@@ -79,11 +79,12 @@ class Agents:
                 report = await self._ask(pod, etag)
             except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
                 self._missed(pod, asyncio.get_running_loop().time() - alive, error)
+                etag = ""  # the next answer is to come at once, changed or not
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)
                 continue
             alive, pause = asyncio.get_running_loop().time(), FIRST_PAUSE
-            self._heard(pod.key, report, changed=report.etag != etag)
+            self._heard(pod.key, report)
             etag = report.etag
 
     async def _ask(self, pod: EnginePod, etag: str) -> AdaptersReport:
@@ -96,19 +97,21 @@ class Agents:
         async with self._session.get(url, params=query, headers=headers, raise_for_status=True) as answer:
             return AdaptersReport.model_validate_json(await answer.read())
 
-    def _heard(self, key: Key, report: AdaptersReport, *, changed: bool) -> None:
+    def _heard(self, key: Key, report: AdaptersReport) -> None:
         self._on_alive(key)
         held = holdings_of(report)
         news = key in self._pending
         self._pending.discard(key)
-        if changed and self._reports.get(key) != held:
+        if self._reports.get(key) != held:
             self._reports[key] = held
             news = True
         if news:
             self.on_change()
 
     def _missed(self, pod: EnginePod, seconds: float, error: Exception) -> None:
-        log.info("the agent of %s/%s at %s does not answer: %r", *pod.key, pod.ip, error)
+        log.info(
+            "the agent of %s/%s at %s does not answer: %s: %s", *pod.key, pod.ip, type(error).__name__, error
+        )  # a repr has the token
         if pod.key in self._pending:
             self._pending.discard(pod.key)
             self.on_change()

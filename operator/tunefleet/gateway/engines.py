@@ -52,12 +52,11 @@ class EngineConnection(asyncio.Protocol):
         return self._transport
 
     @property
-    def usable(self) -> bool:
-        """Neither closed nor closing, nothing waits to be written, and nothing arrived unasked."""
-        transport = self.transport
-        if transport.is_closing() or transport.get_write_buffer_size():
-            return False
-        return not _readable(transport)
+    def quiet(self) -> bool:
+        """Neither bytes nor the end of the stream wait in the socket, that the loop has not told us of yet."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -90,7 +89,8 @@ class EnginePool:
         while waiting:
             connection = waiting.pop()
             idle = self._clock() - connection.idle_since
-            if idle < _FRESH_SECONDS or (idle < IDLE_SECONDS and connection.usable):
+            fresh = idle < _FRESH_SECONDS or (idle < IDLE_SECONDS and connection.quiet)
+            if fresh and not connection.transport.is_closing():
                 return connection
             connection.transport.abort()
         return None
@@ -139,10 +139,3 @@ class EnginePool:
     def idle(self) -> int:
         """Connections that wait."""
         return sum(map(len, self._idle.values()))
-
-
-def _readable(transport: asyncio.Transport) -> bool:
-    """Whether bytes, or the end of the stream, wait in the socket: the loop has not told us yet."""
-    poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return bool(poll.poll(0))

@@ -103,7 +103,10 @@ def main(
         max_connections=max_connections,
         drain_seconds=drain_seconds,
     )
-    process = Process(host, port, admin_port, namespaces, fleet_key_file.read_bytes(), kubeconfig)
+    fleet_key = fleet_key_file.read_bytes()
+    if not fleet_key:
+        raise click.BadParameter(f"{fleet_key_file} is empty", param_hint="--fleet-key-file")
+    process = Process(host, port, admin_port, namespaces, fleet_key, kubeconfig)
     try:
         asyncio.run(run(process, settings))
     except* (OSError, NoClusterError) as failed:

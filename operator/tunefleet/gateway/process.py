@@ -44,7 +44,7 @@ async def serve(process: Process, settings: Settings, client: Client, stop: asyn
     server = Server(state)
     agents = Agents(process.fleet_key, state.balancer.forgive)
     sources = Sources(client, state, agents, process.namespaces)
-    admin = await serve_admin(admin_app(state, sources.complete.is_set), process.host, process.admin_port)
+    admin = await serve_admin(admin_app(state, lambda: server.listening), process.host, process.admin_port)
     try:
         async with asyncio.TaskGroup() as group:
             running = [

@@ -28,6 +28,11 @@ class Server:
         )
 
     @property
+    def listening(self) -> bool:
+        """The port is open, or was until the drain."""
+        return self._listener is not None
+
+    @property
     def port(self) -> int:
         """The port that it listens on."""
         assert self._listener is not None

@@ -14,6 +14,7 @@ from typing import Any
 from ..api.base_model import BaseModel
 from ..api.inference_endpoint import InferenceEndpoint
 from ..api.lora_adapter import LoRAAdapter
+from ..api.names import ENGINE_PORT
 from ..kube.client import Client
 from ..kube.resources import RESOURCES
 from ..kube.watch import ObjectKey, Watch
@@ -112,6 +113,7 @@ class Sources:
             _values(self._endpoints),
             _values(self._pods),
             self._agents.reports,
+            ENGINE_PORT,
         )
         self._state.swap(table)
         self._state.metrics.table_builds.inc()

@@ -105,7 +105,7 @@ class Watch(Generic[T]):
                     version = None
                 log.log(self._level(error), "%s: %s", self._what, error)
             except (aiohttp.ClientError, TimeoutError, ConnectionError, json.JSONDecodeError) as error:
-                log.info("%s: connection lost, %s", self._what, repr(error))
+                log.info("%s: connection lost, %s %s", self._what, type(error).__name__, error)
             if failures:
                 await asyncio.sleep(backoff(failures))
 

@@ -1,0 +1,47 @@
+"""The command line."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tunefleet.gateway.main import main
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    path = tmp_path / "gatewayKey"
+    path.write_bytes(b"key")
+    return str(path)
+
+
+def test_help_says_what_it_does_and_how_to_set_it() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).output
+    for words in ("Route OpenAI requests", "--auth", "nobody runs an open gateway by accident", "TUNEFLEET_AUTH=open"):
+        assert words in " ".join(shown.split())
+
+
+def test_an_open_gateway_must_be_asked_for(key: str) -> None:
+    ran = CliRunner().invoke(main, ["--fleet-key-file", key])
+    assert (ran.exit_code, "Missing option '--auth'" in ran.output) == (2, True)
+
+
+def test_without_a_fleet_key_it_does_not_start() -> None:
+    ran = CliRunner().invoke(main, ["--auth", "open", "--fleet-key-file", "/nonexistent"])
+    assert ran.exit_code == 2
+    assert "'/nonexistent' does not exist" in ran.output
+
+
+def test_an_empty_fleet_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.touch()
+    ran = CliRunner().invoke(main, ["--auth", "open", "--fleet-key-file", str(path)])
+    assert ran.exit_code == 2
+    assert "is empty" in ran.output
+
+
+def test_without_a_cluster_it_says_what_to_do(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    ran = CliRunner().invoke(main, [], env={"TUNEFLEET_AUTH": "open", "TUNEFLEET_FLEET_KEY_FILE": key})
+    assert ran.exit_code == 1
+    assert "Set KUBECONFIG, or run in a pod." in ran.output
