@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
+from dev.shell import Shell
 from tests.api.strategies import values
 from tunefleet.api.engine_flags import owned_flag
 from tunefleet.api.kinds import KINDS, Kind
 from tunefleet.api.names import API_VERSION, API_VERSION_NAME, GROUP
 
 from .accepted import ACCEPTED
-from .manifests import Json
+from .manifests import Json, adapter, base_model, endpoint
+from .user import User
 
 pytestmark = pytest.mark.apiserver
 
@@ -55,11 +57,30 @@ class Server:
             return None
         return answer
 
+    def reported(self, kind: Kind, namespace: str, status: Json) -> Json:
+        """The status that would be stored. Raises ApiException when it is refused."""
+        answer: Json = self.api.patch_namespaced_custom_object_status(
+            GROUP, API_VERSION_NAME, namespace, kind.plural, "sample", {"status": status}, dry_run="All"
+        )
+        stored: Json = answer["status"]
+        return stored
+
 
 @pytest.fixture(scope="module")
 def server(kubeconfig: Path) -> Server:
     """The API server of the tests."""
     return Server(kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def sample(kubectl: Shell) -> Iterator[str]:
+    """A namespace with one object of each kind, all of the name that manifests have."""
+    user = User(kubectl, "agreement")
+    kubectl.kubectl("create", "namespace", user.namespace)
+    for manifest in (base_model(), adapter(), endpoint()):
+        user.create(manifest)
+    yield user.namespace
+    kubectl.kubectl("delete", "namespace", user.namespace, "--wait=false")
 
 
 @property_test
@@ -87,6 +108,15 @@ def test_whatever_a_model_describes_is_stored(server: Server, kind: Kind, data: 
     stored = server.stored(manifest)
     assert stored is not None
     assert kind.spec.read(stored["spec"]) == kind.spec.read(spec)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.name))
+@settings(property_test, max_examples=40)
+@given(data=st.data())
+def test_whatever_the_operator_reports_is_stored(server: Server, sample: str, kind: Kind, data: st.DataObject) -> None:
+    """A status that is refused is a status that nobody sees."""
+    status = kind.status.read(with_keys_apart(data.draw(values(kind.status))))
+    assert kind.status.read(server.reported(kind, sample, status.dump())) == status
 
 
 def places(value: object) -> Iterator[tuple[Any, Any]]:
@@ -120,3 +150,11 @@ def keeping_the_rules(spec: Json) -> Json:
     if "extraArgs" in spec.get("engine", {}):
         spec["engine"]["extraArgs"] = [a for a in spec["engine"]["extraArgs"] if owned_flag(a) is None]
     return spec
+
+
+def with_keys_apart(status: Json) -> Json:
+    """The status without two conditions of a type, two entries of a version or two revisions of a name."""
+    for field, key in (("conditions", "type"), ("versions", "version"), ("revisions", "name")):
+        if field in status:
+            status[field] = list({entry[key]: entry for entry in status[field]}.values())
+    return status

@@ -218,7 +218,7 @@ class InferenceEndpointStatus(ObjectStatus):
     """What was worked out for the wanted revision."""
     revisions: Annotated[tuple[Revision, ...], Field(max_length=16, json_schema_extra=keyed_by("name"))] = ()
     """The sets of engine pods, the wanted one last."""
-    replicas: int = 0
+    replicas: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Number of pods of the serving revision, also reported by the scale subresource."""
     ready_replicas: int = 0
     """Number of these pods that answered a real completion."""
