@@ -33,6 +33,7 @@ OWNED_FLAGS: Mapping[str, str] = {
     "--grpc-port": "",
     "--headless": "",
     "--hf-config-path": "",
+    "--hf-token": "secretRef of the version's source",
     "--host": "",
     "--kv-cache-dtype": "spec.engine.kvCacheDtype",
     "--lora-modules": "spec.adapters.selector",
