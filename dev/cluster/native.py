@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from dev import locks
 from dev.builds import etcd, kubernetes
 from dev.builds.gomodules import ensure
 from dev.cluster import (
@@ -37,6 +39,11 @@ VOLATILE = ("etcd", "kubelet", "logs")
 
 def up(settings: Settings, *, install: bool) -> None:
     """Bring the cluster up to a ready node and answering DNS; what runs already is left alone."""
+    with _alone(settings):
+        _up(settings, install=install)
+
+
+def _up(settings: Settings, *, install: bool) -> None:
     prerequisites.ensure(install=install)
     for build in (kubernetes.BUILD, etcd.BUILD):
         ensure(build, settings.cache)
@@ -55,6 +62,16 @@ def up(settings: Settings, *, install: bool) -> None:
 
 def down(settings: Settings) -> None:
     """End the cluster and remove every trace of it from the machine but its images and certificates."""
+    with _alone(settings):
+        _down(settings)
+
+
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    lock = settings.state.with_suffix(".lock")
+    return locks.alone(lock, f"wait for another process that works on cluster {settings.name}")
+
+
+def _down(settings: Settings) -> None:
     if machine.holder(settings):
         with step("stop pods and processes"):
             machine.terminate(settings, "kubelet")

@@ -32,7 +32,7 @@ class MissingError(RuntimeError):
 
 def ensure(*, install: bool) -> None:
     """Check everything; with `install`, Debian's packages are installed rather than asked for."""
-    problems = [*_machine_problems(), *_tool_problems()]
+    problems = [*_machine_problems(), *_tool_problems()] or _kernel_problems()
     if problems:
         raise MissingError("\n".join(problems))
     packages = missing_packages()
@@ -68,6 +68,17 @@ def _machine_problems() -> list[str]:
             "the native cluster is made of Debian's containerd and CNI plugins; elsewhere use Docker and kind"
         )
     return problems
+
+
+def _kernel_problems() -> list[str]:
+    """Modules that may have to be loaded: bridges whose packets nftables sees, and layers of images."""
+    there = {
+        "br_netfilter": Path("/proc/sys/net/bridge").exists(),
+        "overlay": "\toverlay\n" in Path("/proc/filesystems").read_text(),
+    }
+    missing = [name for name, found in there.items() if not found]
+    failed = [name for name in missing if commands.attempt(["modprobe", name]).returncode]
+    return [f"the kernel has no {name}: a kernel with that module is needed" for name in failed]
 
 
 def _tool_problems() -> list[str]:

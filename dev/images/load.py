@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from dev import locks
 from dev.cluster import runtime
 from dev.images import transfer
 from dev.images.layout import Layout
 from dev.images.static import STATIC, build
 from dev.settings import Settings
-from dev.steps import console, skipped, step
+from dev.steps import console, skipped
 
 PREFIX = "tunefleet.local/"
 
@@ -32,17 +32,9 @@ def static(settings: Settings, names: Iterable[str]) -> None:
         load_reference(settings, store, image.reference)
 
 
-@contextmanager
-def alone(cache: Path) -> Iterator[None]:
-    """One process at a time changes the layout; another one waits."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "images.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with step("wait for another build of images"):
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def alone(cache: Path) -> AbstractContextManager[None]:
+    """Whoever changes the layout does it alone."""
+    return locks.alone(cache / "images.lock", "wait for another build of images")
 
 
 def load_reference(settings: Settings, store: Layout, name: str) -> None:

@@ -15,6 +15,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "go" else None)
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(prerequisites, "_kernel_problems", list)
     monkeypatch.setattr("pathlib.Path.exists", lambda path: str(path) == "/etc/debian_version")
 
 

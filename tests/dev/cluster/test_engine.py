@@ -1,0 +1,72 @@
+"""kind is used where it and Docker work, and asked for just what is missing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev import settings
+from dev.cluster import engine, kind, native, tools
+
+DOCKER = '#!/bin/sh\nexit "${DOCKER_STATUS:-0}"\n'
+KIND = """#!/bin/sh
+echo "$@" >> "$CALLS"
+case "$1 $2" in
+  "create cluster") echo "$4" >> "$CALLS.clusters" ;;
+  "delete cluster") rm -f "$CALLS.clusters" ;;
+  "get clusters") cat "$CALLS.clusters" 2>/dev/null || true ;;
+esac
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine with Docker and kind, which are scripts that record how they are called."""
+    for name, script in {"docker": DOCKER, "kind": KIND}.items():
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setattr(tools, "ensure_tools", lambda _: None)
+    engine.docker_and_kind.cache_clear()
+    yield tmp_path / "calls"
+    engine.docker_and_kind.cache_clear()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> settings.Settings:
+    return settings.Settings("test", 0, tmp_path)
+
+
+def test_kind_where_docker_answers(calls: Path) -> None:
+    assert engine.choose() is kind
+
+
+def test_the_native_cluster_where_docker_does_not_answer(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_STATUS", "1")
+
+    assert engine.choose() is native
+
+
+def test_the_native_cluster_without_kind(calls: Path) -> None:
+    (calls.parent / "kind").unlink()
+
+    assert engine.choose() is native
+
+
+def test_a_cluster_is_created_once(calls: Path, instance: settings.Settings) -> None:
+    kind.up(instance, install=False)
+    kind.up(instance, install=False)
+
+    lines = calls.read_text().splitlines()
+    assert len([line for line in lines if line.startswith("create cluster --name test")]) == 1
+    assert all(kind.parts(instance).values())
+    assert f"export kubeconfig --name test --kubeconfig {instance.kubeconfig}" in lines
+
+
+def test_down_deletes_it(calls: Path, instance: settings.Settings) -> None:
+    kind.up(instance, install=False)
+    kind.down(instance)
+
+    assert not any(kind.parts(instance).values())
