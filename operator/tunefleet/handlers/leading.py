@@ -7,7 +7,7 @@ whoever takes over never acts beside us, and does not wait for the Lease to run 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -120,6 +120,7 @@ async def _watch(events: Events, namespaces: tuple[str, ...], on_spawned: Callab
     tasks = await kopf.spawn_tasks(
         registry=build_registry(events),
         settings=build_settings(LEASE_NAME),
+        identity=cast("Any", LEASE_NAME),  # else kopf asks for the user's name, and a pod's user has none
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,
