@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -21,9 +21,11 @@ from dev import settings as configuration
 from dev.builds import etcd, helm, kubernetes
 from dev.builds.gomodules import directory, ensure
 from dev.shell import CommandFailedError, Shell
-from tunefleet.kube.client import Client
 
 from .api_server import Binaries, running
+
+if TYPE_CHECKING:
+    from tunefleet.kube.client import Client
 
 ROOT = Path(__file__).parent.parent
 WANTED = os.environ.get("CI") == "true" or "TUNEFLEET_TEST_CLUSTER" in os.environ
@@ -59,8 +61,10 @@ def namespace(kubectl: Shell) -> Iterator[str]:
 
 
 @pytest.fixture
-async def api(kubeconfig: Path) -> AsyncIterator[Client]:
+async def api(kubeconfig: Path) -> AsyncIterator["Client"]:
     """The operator's own client on `kubeconfig`'s API server."""
+    from tunefleet.kube.client import Client
+
     async with await Client.connect(str(kubeconfig)) as client:
         yield client
 
