@@ -1,15 +1,10 @@
-"""What a node would do, in the tests' hands: pods that run, inspections that end, an agent that answers."""
+"""What a node would do, in the tests' hands: pods that run, inspections that end."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Any
 
-from aiohttp import web
-
 from tests.handlers.control_plane import ControlPlane
-from tunefleet.api.names import AGENT_PORT
 
 DIGEST = "sha256:" + "ab" * 32
 ARCHITECTURE = {
@@ -27,16 +22,6 @@ ARCHITECTURE = {
     "maxPositions": 128,
     "dtype": "bfloat16",
     "modules": {"q_proj": [64, 64]},
-}
-ADAPTER = {
-    "rank": 8,
-    "ranks": [8],
-    "configuredRank": 8,
-    "configuredRanks": [8],
-    "targetModules": ["q_proj"],
-    "modules": {"q_proj": [64, 64]},
-    "layers": 2,
-    "tensors": 4,
 }
 
 
@@ -101,70 +86,3 @@ def _patch_status(plane: ControlPlane, pod: dict[str, Any], status: dict[str, An
         *("patch", "pod", metadata["name"], "-n", metadata["namespace"]),
         *("--subresource=status", "--type=merge", "-p", patch),
     )
-
-
-class Agent:
-    """Speaks the agents' API; loads at once whatever it is told to hold."""
-
-    def __init__(self, engine_name: str) -> None:
-        self.held: list[dict[str, Any]] = []
-        self.tokens: set[str] = set()
-        self.inspected: list[str] = []
-        self.puts = 0
-        self._engine_name = engine_name
-        self._changed = asyncio.Condition()
-        self._number = 1
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The answer to GET and PUT."""
-        adapters = [
-            {"engineName": held["engineName"], "uri": held["uri"], "digest": held["digest"], "state": "Loaded"}
-            for held in self.held
-        ]
-        engine = {"name": self._engine_name, "ready": True, "slots": 8, "maxRank": 16, "device": "cpu", "starts": 1}
-        return {"etag": f"boot-{self._number}", "engine": engine, "adapters": adapters}
-
-    async def get(self, request: web.Request) -> web.Response:
-        """The long poll."""
-        self.tokens.add(request.headers["Authorization"])
-        async with self._changed:
-            try:
-                async with asyncio.timeout(30):
-                    await self._changed.wait_for(lambda: request.query.get("after") != self.report["etag"])
-            except TimeoutError:
-                pass
-        return web.json_response(self.report)
-
-    async def put(self, request: web.Request) -> web.Response:
-        """Takes the desired set."""
-        self.tokens.add(request.headers["Authorization"])
-        self.puts += 1
-        async with self._changed:
-            self.held = (await request.json())["adapters"]
-            self._number += 1
-            self._changed.notify_all()
-        return web.json_response(self.report, status=202)
-
-    async def inspect(self, request: web.Request) -> web.Response:
-        """Every adapter is good, and each has bytes of its own."""
-        uri = (await request.json())["uri"]
-        self.inspected.append(uri)
-        digest = f"sha256:{abs(hash(uri)) % 16**64:064x}"
-        answer = {"kind": "adapter", "resolvedUri": uri, "digest": digest, "sizeBytes": 10, "adapter": ADAPTER}
-        return web.json_response(answer)
-
-
-@asynccontextmanager
-async def serving(agent: Agent, address: str) -> AsyncIterator[None]:
-    """The agent listens on a loopback address while the block runs."""
-    app = web.Application()
-    app.add_routes([web.get("/v1/adapters", agent.get), web.put("/v1/adapters", agent.put)])
-    app.add_routes([web.post("/v1/inspections", agent.inspect)])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, address, AGENT_PORT).start()
-        yield
-    finally:
-        await runner.cleanup()

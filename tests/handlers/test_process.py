@@ -9,16 +9,15 @@ import pytest
 
 from tests.handlers.control_plane import SYSTEM, ControlPlane
 from tests.handlers.fleet_of_fakes import (
-    Agent,
     adapter,
     base_model,
     endpoint,
     finish_inspection,
     pods,
     run_engine,
-    serving,
 )
 from tests.handlers.operator_process import LEASE_SECONDS, Operator, running, wait_until
+from tests.reconcile.fake_agent import Agent, serving
 
 pytestmark = pytest.mark.apiserver
 
