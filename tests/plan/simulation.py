@@ -215,6 +215,10 @@ class Cluster:
             if process.states.get(engine_name) is AdapterState.LOADED and _is_ready(self.pods[key])
         }
 
+    def ready_pods(self, revision: str) -> list[Key]:
+        """Ready pods of a revision."""
+        return [key for key in self.engine_pods() if key.name.startswith(f"{revision}-") and _is_ready(self.pods[key])]
+
     # --- inside ----------------------------------------------------------------------------------------------
 
     def _place(self, obj: User) -> dict[Key, Any]:

@@ -179,7 +179,7 @@ def routable(cluster: Cluster, engine_name: str) -> bool:
 
 
 @given(st.lists(VIOLENT, max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_history_converges(history: list[tuple[Any, ...]]) -> None:
     operator = Operator(fleet())
     for step in history:
@@ -189,7 +189,9 @@ def test_any_history_converges(history: list[tuple[Any, ...]]) -> None:
 
 
 def watch_served(cluster: Cluster) -> None:
-    """Every adapter has an engine that answers for it. Scaling down may take a pod, but never the last one."""
+    """The base and every adapter have an engine that answers. Scaling down may take a pod, but never the last one."""
+    serving = [r.name for r in cluster.endpoint().status.revisions if r.state == "Serving"]
+    assert [name for name in serving if cluster.ready_pods(name)], "the base answers nowhere"
     for name in NAMES:
         traffic = cluster.adapter(name).status.traffic
         assert traffic, name
@@ -197,7 +199,7 @@ def watch_served(cluster: Cluster) -> None:
 
 
 @given(st.lists(PEACEFUL, max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_who_is_served_stays_served(history: list[tuple[Any, ...]]) -> None:
     """No patch, rollout, roll-back, scale above zero, operator crash or passing time takes an answer away."""
     cluster = fleet()
@@ -209,7 +211,7 @@ def test_who_is_served_stays_served(history: list[tuple[Any, ...]]) -> None:
 
 
 @given(st.lists(VIOLENT, max_size=25), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_order_of_facts_does_not_matter(history: list[tuple[Any, ...]], shuffled: random.Random) -> None:
     cluster = fleet()
     operator = Operator(cluster)
@@ -222,14 +224,17 @@ def test_the_order_of_facts_does_not_matter(history: list[tuple[Any, ...]], shuf
 
 
 @given(st.lists(VIOLENT, max_size=25))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_deciding_again_on_what_a_plan_led_to_plans_nothing(history: list[tuple[Any, ...]]) -> None:
     cluster = fleet()
     operator = Operator(cluster)
     for step in history:
         operator.take(step)
     for ref in cluster.refs():
-        cluster.execute(cluster.plan(ref))
+        plan = cluster.plan(ref)
+        cluster.execute(plan)
+        if plan.delete:  # a Job that is read again is deleted first and made anew after
+            cluster.execute(cluster.plan(ref))
         again = cluster.plan(ref)
         assert again.empty, again
 

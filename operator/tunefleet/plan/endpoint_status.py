@@ -73,30 +73,26 @@ def _revisions(view: EndpointView) -> tuple[Revision, ...]:
 
 def _revision(view: EndpointView, step: Step) -> Revision | None:
     observed = view.revision(step.name)
-    identity = _identity(view, observed)
-    if identity is None or step.state is None:
+    if observed is None or step.state is None:
         return None
-    version, engine_name = identity
+    version, engine_name = _identity(observed)
     return Revision(
         name=step.name,
         base_model_version=version,
         engine_name=engine_name,
         state=step.state,
-        replicas=len(observed.pods) if observed else 0,
-        ready_replicas=view.ready(step.name),
+        replicas=len(observed.pods),
+        ready_replicas=len(observed.ready_pods),
         since=step.since,
     )
 
 
-def _identity(view: EndpointView, observed: ObservedRevision | None) -> tuple[int, str] | None:
-    """Base version and engine name: of a Deployment from its own metadata, whoever wrote it."""
-    if observed is not None:
-        meta = observed.deployment["metadata"]
-        return int(meta["labels"][LABEL_BASE_VERSION]), str(meta.get("annotations", {})[ANNOTATION_ENGINE_NAME])
-    if view.wanted is None:
-        return None
-    fixed = view.wanted.parameters.fixed
-    return fixed.base_version, fixed.engine_name
+def _identity(revision: ObservedRevision) -> tuple[int, str]:
+    """Base version and engine name; of a Deployment that another version of the operator wrote, from its metadata."""
+    if revision.parameters:
+        return revision.parameters.fixed.base_version, revision.parameters.fixed.engine_name
+    meta = revision.deployment["metadata"]
+    return int(meta["labels"][LABEL_BASE_VERSION]), str(meta["annotations"][ANNOTATION_ENGINE_NAME])
 
 
 def _answered(view: EndpointView) -> Finding | None:
@@ -113,8 +109,8 @@ def _answered(view: EndpointView) -> Finding | None:
 
 
 def _engine(view: EndpointView) -> str:
-    identity = _identity(view, view.revision(view.serving))
-    return f", {identity[1]}" if identity else ""
+    revision = view.revision(view.serving)
+    return f", {_identity(revision)[1]}" if revision else ""
 
 
 def _kept(view: EndpointView) -> str:

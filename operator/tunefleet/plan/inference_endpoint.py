@@ -14,11 +14,11 @@ from .decision import Child, Decision, EndpointAccess, Owner, RevisionWorkload
 from .endpoint_status import EndpointView, endpoint_status
 from .facts import Facts, Key, ObjectRef
 from .holdings import Holding, holdings, leaving_seconds
-from .observed import ObservedRevision, observed_revisions
+from .observed import ObservedRevision, missing_revision, observed_revisions
 from .outcome import condition_events, status_patches
 from .pinning import pinning_adapters
 from .plan import Deletion
-from .revision import POD_TEMPLATE, RevisionParameters
+from .revision import POD_TEMPLATE
 from .rollout import Candidate, Step, advance, expiry
 from .selection import selected_adapters
 from .summary import Obstacle
@@ -74,6 +74,8 @@ def _scene(facts: Facts, endpoint: InferenceEndpoint, now: datetime) -> _Scene:
     wanted = None
     if not isinstance(target, Obstacle):
         wanted = wanted_revision(facts, endpoint, target, observed, adapters, held)
+        if wanted.name not in {revision.name for revision in observed}:
+            observed = (*observed, missing_revision(facts, endpoint, wanted.name, wanted.parameters))
     meta = endpoint.metadata
     owner = Owner(ObjectRef(KIND, meta.namespace, meta.name), meta.uid)
     return _Scene(endpoint, owner, adapters, held, observed, wanted, obstacle)
@@ -82,9 +84,6 @@ def _scene(facts: Facts, endpoint: InferenceEndpoint, now: datetime) -> _Scene:
 def _advance(scene: _Scene, now: datetime) -> tuple[Step, ...]:
     candidates = [_candidate(scene, revision) for revision in scene.observed]
     wanted = scene.wanted.name if scene.wanted else None
-    if wanted and wanted not in {c.name for c in candidates}:
-        empty = scene.endpoint.spec.replicas == 0
-        candidates.append(Candidate(wanted, None, "", can_serve=empty, answers=False))
     return advance(candidates, wanted, scene.endpoint.spec.rollout.keep_warm, now)
 
 
@@ -143,22 +142,15 @@ def _access(facts: Facts, scene: _Scene) -> EndpointAccess:
 def _workloads(scene: _Scene, steps: Sequence[Step]) -> Iterable[RevisionWorkload]:
     observed = {r.name: r for r in scene.observed}
     for step in steps:
-        parameters = _parameters(scene, observed.get(step.name), step)
-        if step.state is not None and parameters and parameters.fixed.pod_template == POD_TEMPLATE:
-            replicas = _replicas(scene, observed.get(step.name), step)
-            yield RevisionWorkload(scene.owner, step.name, parameters, replicas)
+        revision = observed[step.name]
+        if step.state and revision.parameters and revision.parameters.fixed.pod_template == POD_TEMPLATE:
+            yield RevisionWorkload(scene.owner, step.name, revision.parameters, _replicas(scene, revision, step))
 
 
-def _parameters(scene: _Scene, revision: ObservedRevision | None, step: Step) -> RevisionParameters | None:
-    if revision is not None:
-        return revision.parameters
-    return scene.wanted.parameters if scene.wanted and scene.wanted.name == step.name else None
-
-
-def _replicas(scene: _Scene, revision: ObservedRevision | None, step: Step) -> int:
+def _replicas(scene: _Scene, revision: ObservedRevision, step: Step) -> int:
     """A revision out of service keeps its pods, but not more than the endpoint has now."""
     wanted = scene.endpoint.spec.replicas
-    if step.state in ("Serving", "Progressing") or revision is None:
+    if step.state in ("Serving", "Progressing"):
         return wanted
     return min(wanted, revision.replicas) if step.state == "Warm" else revision.replicas
 

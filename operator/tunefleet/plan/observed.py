@@ -34,11 +34,13 @@ class EnginePod:
 
 @dataclass(frozen=True)
 class ObservedRevision:
-    """One Deployment of an endpoint."""
+    """One Deployment of an endpoint, or the place of one that is wanted and does not stand yet (or any more)."""
 
     name: str
     uid: str
+    """Empty while it does not stand."""
     deployment: Manifest
+    """Empty while it does not stand."""
     parameters: RevisionParameters | None
     """None for one of another version of the operator: it serves on, and is never changed."""
     state: RevisionState | None
@@ -77,6 +79,22 @@ def observed_revisions(facts: Facts, endpoint: InferenceEndpoint) -> tuple[Obser
         if ref.kind == "Deployment" and _belongs(manifest, endpoint)
     )
     return tuple(sorted(found, key=lambda r: r.name))
+
+
+def missing_revision(
+    facts: Facts, endpoint: InferenceEndpoint, name: str, parameters: RevisionParameters
+) -> ObservedRevision:
+    """A wanted revision without a Deployment. It may have pods: somebody deleted the Deployment under them."""
+    known = next((r for r in endpoint.status.revisions if r.name == name), None)
+    return ObservedRevision(
+        name=name,
+        uid="",
+        deployment={},
+        parameters=parameters,
+        state=known.state if known else None,
+        since=known.since if known else "",
+        pods=engine_pods(facts, endpoint.metadata.namespace, name),
+    )
 
 
 def controller_uid(manifest: Manifest) -> str | None:
