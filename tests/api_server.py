@@ -5,6 +5,7 @@ fully deleted, and no pod ever starts.
 """
 
 import secrets
+import shutil
 import socket
 import ssl
 import subprocess
@@ -88,12 +89,17 @@ def _api_server(binaries: Binaries, directory: Path, etcd_port: int, port: int) 
 @contextmanager
 def _process(command: Sequence[str], directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     with (directory / f"{Path(command[0]).name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen([*_guard(), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def _guard() -> Sequence[str]:
+    """Where Linux' tools are there, no process outlives the tests, however those end."""
+    return ("setpriv", "--pdeathsig=KILL") if shutil.which("setpriv") else ()
 
 
 def _wait_ready(port: int, directory: Path, token: str, processes: Sequence[subprocess.Popen[bytes]]) -> None:
