@@ -78,7 +78,7 @@ class Source(Schema):
     """Place of the files: `pvc://CLAIM/PATH`, `s3://BUCKET/PREFIX` or `hf://ORG/NAME@REVISION`."""
     secret_ref: ObjectReference | None = None
     """Secret of this namespace with the credentials. Keys for s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-    AWS_ENDPOINT_URL and AWS_REGION. Keys for hf: HF_TOKEN and HF_ENDPOINT."""
+    AWS_SESSION_TOKEN, AWS_ENDPOINT_URL and AWS_REGION. Keys for hf: HF_TOKEN and HF_ENDPOINT."""
 
 
 class Version(Schema):
