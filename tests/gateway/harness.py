@@ -12,6 +12,7 @@ from tunefleet.gateway.server import Server
 from tunefleet.gateway.settings import Settings
 from tunefleet.gateway.state import EngineKeys, GatewayState
 from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
+from tunefleet.plan.facts import Key
 from tunefleet.plan.routing import Backend, Route, RouteTable, ServedModel, Target
 
 FLEET_KEY = b"fleet key of the tests"
@@ -122,7 +123,7 @@ class Engine:
 
     @property
     def backend(self) -> Backend:
-        return Backend("127.0.0.1", self.port, "ns", "endpoint", self.pod, BASE_ENGINE_NAME)
+        return Backend("127.0.0.1", self.port, Key("ns", self.pod), "endpoint", BASE_ENGINE_NAME)
 
     @property
     def authorization(self) -> bytes:

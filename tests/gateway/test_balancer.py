@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from tunefleet.gateway.balancer import SHUN_SECONDS, Balancer, Choice, pod_of
+from tunefleet.gateway.balancer import SHUN_SECONDS, Balancer, Choice
+from tunefleet.plan.facts import Key
 from tunefleet.plan.routing import Backend, Route, Target
 
 
@@ -14,7 +15,7 @@ class Clock:
 
 
 def backend(pod: str) -> Backend:
-    return Backend("10.0.0.1", 8000, "ns", "endpoint", pod, "base@v1-00000000")
+    return Backend("10.0.0.1", 8000, Key("ns", pod), "endpoint", "base@v1-00000000")
 
 
 A, B, C = backend("a"), backend("b"), backend("c")
@@ -25,7 +26,7 @@ def route(*backends: Backend) -> Route:
 
 
 def pod(choice: Choice | None) -> str | None:
-    return choice.backend.pod if choice else None
+    return choice.backend.pod.name if choice else None
 
 
 def test_no_engine_no_choice() -> None:
@@ -43,7 +44,7 @@ def test_least_in_flight_whatever_the_version() -> None:
     assert pod(balancer.choose(route(A, B), avoid=B)) == "a"
     balancer.finished(A)
     balancer.finished(A)
-    assert (pod(balancer.choose(route(A, B))), balancer.in_flight(pod_of(A))) == ("a", 0)
+    assert (pod(balancer.choose(route(A, B))), balancer.in_flight(A.pod)) == ("a", 0)
 
 
 def test_ties_rotate() -> None:
@@ -57,7 +58,7 @@ def test_a_shunned_pod_is_left_out_until_time_or_a_sign_of_life() -> None:
     balancer.shun(A)
     assert {pod(balancer.choose(route(A, B))) for _ in range(4)} == {"b"}
     assert pod(balancer.choose(route(A))) == "a"  # better than an error
-    balancer.forgive(pod_of(A))
+    balancer.forgive(A.pod)
     assert {pod(balancer.choose(route(A, B))) for _ in range(4)} == {"a", "b"}
     balancer.shun(A)
     clock.now += SHUN_SECONDS

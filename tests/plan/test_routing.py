@@ -98,7 +98,7 @@ def holds(*versions: int, served: str = "support", base_version: int = 1, ready:
 def pods_of(table: RouteTable, name: str) -> list[tuple[str, list[str]]] | None:
     """Engine names with the pods that hold them; None for a name that is not in the table."""
     route = table.routes.get(name)
-    return None if route is None else [(t.engine_name, [b.pod for b in t.backends]) for t in route.targets]
+    return None if route is None else [(t.engine_name, [b.pod.name for b in t.backends]) for t in route.targets]
 
 
 S1 = engine_name("support", 1, digest(1))
@@ -118,7 +118,7 @@ def test_an_adapter_goes_to_the_pods_that_hold_its_version() -> None:
     assert pods_of(table, "support@v3") is None
     assert pods_of(table, "tiny") == pods_of(table, "tiny@v1") == pods_of(table, BASE1) == [(BASE1, ["a", "b", "c"])]
     backend = table.routes["support"].targets[0].backends[0]
-    assert (backend.ip, backend.port, backend.namespace, backend.endpoint) == ("10.0.0.1", 8000, "ns", "endpoint")
+    assert (backend.ip, backend.port, backend.pod, backend.endpoint) == ("10.0.0.1", 8000, ("ns", "a"), "endpoint")
     assert backend.base_engine_name == BASE1
 
 
@@ -209,7 +209,7 @@ def test_a_name_belongs_to_the_oldest_object() -> None:
     assert pods_of(table, "support@v2") is None
     later = build_table([second], [base()], [SERVING, elsewhere], pods, reports)
     assert pods_of(later, "support") == [(S2, ["a"])]
-    assert later.routes["support"].targets[0].backends[0].namespace == "other"
+    assert later.routes["support"].targets[0].backends[0].pod.namespace == "other"
 
 
 def test_a_base_wins_over_a_younger_adapter_of_its_name() -> None:
@@ -235,7 +235,7 @@ def test_endpoints_of_one_base_share_by_their_pods() -> None:
     pods = [pod("a"), pod("b"), pod("c", "x", endpoint="other")]
     reports = {Key("ns", "a"): holds(), Key("ns", "b"): holds(), Key("ns", "c"): holds(base_version=2)}
     table = build_table([], [base()], [SERVING, other], pods, reports)
-    targets = {t.engine_name: (t.weight, [b.pod for b in t.backends]) for t in table.routes["tiny"].targets}
+    targets = {t.engine_name: (t.weight, [b.pod.name for b in t.backends]) for t in table.routes["tiny"].targets}
     assert targets == {BASE1: (2, ["a", "b"]), BASE2: (1, ["c"])}
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from ..plan.routing import Backend, RouteTable, Target
-from .balancer import Balancer, pod_of
+from .balancer import Balancer
 from .state import GatewayState
 
 
@@ -69,10 +69,10 @@ def _target(target: Target, balancer: Balancer) -> dict[str, Any]:
 
 def _pod(backend: Backend, balancer: Balancer) -> dict[str, Any]:
     return {
-        "namespace": backend.namespace,
-        "name": backend.pod,
+        "namespace": backend.pod.namespace,
+        "name": backend.pod.name,
         "endpoint": backend.endpoint,
         "address": f"{backend.ip}:{backend.port}",
         "base": backend.base_engine_name,
-        "inFlight": balancer.in_flight(pod_of(backend)),
+        "inFlight": balancer.in_flight(backend.pod),
     }

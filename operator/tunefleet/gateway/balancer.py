@@ -6,7 +6,7 @@ else is left; a fresh report from its agent brings it back at once.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..plan.facts import Key
@@ -23,11 +23,6 @@ class Choice(NamedTuple):
     backend: Backend
 
 
-def pod_of(backend: Backend) -> Key:
-    """What is counted: a pod, whichever of its versions is asked for."""
-    return Key(backend.namespace, backend.pod)
-
-
 class Balancer:
     """Requests in flight a pod, and pods left out."""
 
@@ -39,23 +34,21 @@ class Balancer:
 
     def choose(self, route: Route, avoid: Backend | None = None) -> Choice | None:
         """A version by weight, and its least busy engine; never the pod of `avoid`. None when there is none."""
-        targets = [(target, self._candidates(target, avoid)) for target in route.targets]
-        targets = [(target, backends) for target, backends in targets if backends]
-        if not targets:
+        found = [(target, backends) for target in route.targets if (backends := self._candidates(target, avoid))]
+        if not found:
             return None
-        target, backends = targets[0] if len(targets) == 1 else _by_weight(targets)
+        target, backends = found[0] if len(found) == 1 else _by_weight(found)
         return Choice(target, self._least_busy(backends))
 
     def started(self, backend: Backend) -> None:
         """A request goes to this pod."""
-        self._in_flight[pod_of(backend)] += 1
+        self._in_flight[backend.pod] += 1
 
     def finished(self, backend: Backend) -> None:
         """A request that `started` is over."""
-        pod = pod_of(backend)
-        self._in_flight[pod] -= 1
-        if self._in_flight[pod] <= 0:
-            del self._in_flight[pod]
+        self._in_flight[backend.pod] -= 1
+        if not self._in_flight[backend.pod]:
+            del self._in_flight[backend.pod]
 
     def in_flight(self, pod: Key) -> int:
         """Requests at this pod now."""
@@ -63,29 +56,32 @@ class Balancer:
 
     def shun(self, backend: Backend) -> None:
         """This pod refused a connection."""
-        self._shunned[pod_of(backend)] = self._clock() + SHUN_SECONDS
+        self._shunned[backend.pod] = self._clock() + SHUN_SECONDS
 
     def forgive(self, pod: Key) -> None:
         """This pod gave a sign of life."""
         self._shunned.pop(pod, None)
 
-    def _candidates(self, target: Target, avoid: Backend | None) -> list[Backend]:
-        avoided = pod_of(avoid) if avoid else None
-        backends = [b for b in target.backends if pod_of(b) != avoided] if avoid else list(target.backends)
+    def _candidates(self, target: Target, avoid: Backend | None) -> tuple[Backend, ...]:
+        backends = target.backends
+        if avoid is not None:
+            backends = tuple(b for b in backends if b.pod != avoid.pod)
         if not self._shunned:
             return backends
         now = self._clock()
         self._shunned = {pod: until for pod, until in self._shunned.items() if until > now}
-        return [b for b in backends if pod_of(b) not in self._shunned] or backends
+        return tuple(b for b in backends if b.pod not in self._shunned) or backends
 
-    def _least_busy(self, backends: list[Backend]) -> Backend:
+    def _least_busy(self, backends: tuple[Backend, ...]) -> Backend:
         if len(backends) == 1:
             return backends[0]
         self._turn += 1
         start = self._turn % len(backends)
-        return min(backends[start:] + backends[:start], key=lambda backend: self._in_flight[pod_of(backend)])
+        return min(backends[start:] + backends[:start], key=lambda backend: self._in_flight[backend.pod])
 
 
-def _by_weight(targets: Iterable[tuple[Target, list[Backend]]]) -> tuple[Target, list[Backend]]:
-    pairs = list(targets)
-    return random.choices(pairs, weights=[target.weight for target, _ in pairs])[0]  # noqa: S311 - a share of traffic
+_Candidates = tuple[Target, tuple[Backend, ...]]
+
+
+def _by_weight(found: Sequence[_Candidates]) -> _Candidates:
+    return random.choices(found, weights=[target.weight for target, _ in found])[0]  # noqa: S311 - a share of traffic

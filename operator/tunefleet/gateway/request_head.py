@@ -9,7 +9,6 @@ lines that mean something to a proxy. Everything else is kept as it came.
 """
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from .errors import Refusal, malformed
@@ -27,18 +26,21 @@ _MEANT = re.compile(
 )
 _FORWARDED = frozenset({b"host", b"content-encoding"})
 """Lines that mean something here and go on to the engine all the same."""
+_IDENTITY = [b"identity"]
+_NO_TOKENS: frozenset[bytes] = frozenset()
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """What a proxy must know of a head, and the lines that it passes on."""
 
     method: str
     target: bytes
     """Path and query, as they came."""
+    path: str
+    """The target without its query; percent-encoding is left alone."""
     minor: int
     """HTTP/1.minor."""
     kept: bytes
@@ -56,11 +58,6 @@ class RequestHead:
     request_id: bytes | None
     """The client's own x-request-id, when it is one word of at most 128 characters."""
 
-    @property
-    def path(self) -> str:
-        """The target without its query; percent-encoding is left alone."""
-        return self.target.partition(b"?")[0].decode("ascii")
-
 
 class _Meant(NamedTuple):
     lines: dict[bytes, list[bytes]]
@@ -77,19 +74,20 @@ def parse_head(raw: bytes) -> RequestHead:
     match = _HEAD.fullmatch(raw)
     if match is None:
         raise malformed("The request head is not well-formed HTTP/1.1.")
-    minor = int(match["minor"])
+    target, minor = match["target"], int(match["minor"])
     lines, kept = _sift(match["lines"])
-    connection = _tokens(lines, b"connection")
+    connection = _tokens(lines[b"connection"]) if b"connection" in lines else _NO_TOKENS
     return RequestHead(
         method=match["method"].decode("ascii"),
-        target=match["target"],
+        target=target,
+        path=target.partition(b"?")[0].decode("ascii"),
         minor=minor,
-        kept=_without(kept, connection),
+        kept=_without(kept, connection) if connection else kept,
         content_length=_content_length(lines),
         chunked=_chunked(lines, minor),
         keep_alive=minor == 1 and b"close" not in connection,
         expects_continue=_expects_continue(lines, minor),
-        encoded=any(value.lower() != b"identity" for value in lines.get(b"content-encoding", ())),
+        encoded=lines.get(b"content-encoding", _IDENTITY) != _IDENTITY,
         has_host=_has_host(lines, minor),
         request_id=_request_id(lines),
     )
@@ -109,8 +107,8 @@ def _sift(block: bytes) -> _Meant:
     return _Meant(lines, b"".join(kept))
 
 
-def _tokens(lines: dict[bytes, list[bytes]], name: bytes) -> frozenset[bytes]:
-    return frozenset(t.strip(b" \t").lower() for value in lines.get(name, ()) for t in value.split(b","))
+def _tokens(values: list[bytes]) -> frozenset[bytes]:
+    return frozenset(t.strip(b" \t").lower() for value in values for t in value.split(b","))
 
 
 def _without(kept: bytes, connection: frozenset[bytes]) -> bytes:

@@ -6,6 +6,7 @@ of known length is only counted, a chunked one is decoded once.
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from .chunked import ChunkedBody
 from .errors import malformed, too_large
@@ -22,8 +23,7 @@ class Limits:
     body: int
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A whole request; the body is decoded."""
 
     head: RequestHead
@@ -72,7 +72,7 @@ class RequestReader:
 
     def next(self) -> Request | None:
         """The next whole request, if there is one. Raises Refusal; after one that closes, feed no more."""
-        if self._head is None and not self._read_head():
+        if self._head is None and (not self._buffer or not self._read_head()):
             return None
         return self._read_body()
 

@@ -5,7 +5,7 @@ its chunks and events end. The head loses hop-by-hop lines and the lines that th
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httptools
 
@@ -14,15 +14,14 @@ MAX_HEAD = 64 * 1024
 
 _END = b"\r\n\r\n"
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
-_DROPPED = re.compile(
-    rb"^(?:connection|keep-alive|proxy-connection|proxy-authenticate|te|trailer|upgrade"
-    rb"|x-request-id|x-tunefleet-[a-z-]*):[^\r\n]*\r\n",
+_MEANT = re.compile(
+    rb"^(connection|transfer-encoding|content-length|content-type|keep-alive|proxy-connection|proxy-authenticate"
+    rb"|te|trailer|upgrade|x-request-id|x-tunefleet-[a-z-]*):[ \t]*([^\r\n]*)\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
-_CONNECTION = re.compile(rb"^connection:([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
-_CHUNKED = re.compile(rb"^transfer-encoding:[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
-_LENGTH = re.compile(rb"^content-length:", re.IGNORECASE | re.MULTILINE)
-_EVENT_STREAM = re.compile(rb"^content-type:[ \t]*text/event-stream", re.IGNORECASE | re.MULTILINE)
+_FORWARDED = frozenset({b"content-length", b"content-type"})
+"""Lines that mean something here and go on to the client all the same."""
+_EVENT_STREAM = b"text/event-stream"
 
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
@@ -31,8 +30,7 @@ class EngineProtocolError(Exception):
     """The engine's bytes are not one HTTP response."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """What a proxy must know of a response head, and the lines that it passes on."""
 
     status: int
@@ -121,23 +119,25 @@ class ResponseReader:
             raise EngineProtocolError("the head is too large")
         return b""
 
-    def _head(self, status: int, status_line: bytes, lines: bytes) -> ResponseHead:
-        self._framed = _CHUNKED.search(lines) is not None
-        until_close = not self.complete and not self._framed and _LENGTH.search(lines) is None
+    def _head(self, status: int, status_line: bytes, block: bytes) -> ResponseHead:
+        found: dict[bytes, bytes] = {}
+        kept, end = [], 0
+        for match in _MEANT.finditer(block):
+            name = match[1].lower()
+            found[name] = match[2]
+            if name not in _FORWARDED and not (name == b"transfer-encoding" and not self._plain):
+                kept.append(block[end : match.start()])
+                end = match.end()
+        kept.append(block[end:])
+        lines = b"".join(kept)
+        self._framed = b"transfer-encoding" in found
         return ResponseHead(
             status,
             status_line,
-            self._kept(lines),
-            event_stream=_EVENT_STREAM.search(lines) is not None,
-            until_close=until_close,
+            _without(lines, found[b"connection"]) if b"connection" in found else lines,
+            event_stream=found.get(b"content-type", b"")[: len(_EVENT_STREAM)].lower() == _EVENT_STREAM,
+            until_close=not self.complete and not self._framed and b"content-length" not in found,
         )
-
-    def _kept(self, lines: bytes) -> bytes:
-        kept = _DROPPED.sub(b"", lines)
-        named = {t.strip().lower() for m in _CONNECTION.finditer(lines) for t in m[1].split(b",")}
-        for name in sorted(named - {b"", b"close", b"keep-alive"}):
-            kept = re.sub(rb"(?im)^" + re.escape(name) + rb":[^\r\n]*\r\n", b"", kept)
-        return _CHUNKED.sub(b"", kept) if self._plain else kept
 
     def _parse(self, data: bytes) -> None:
         try:
@@ -166,3 +166,10 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         self.keep_alive = self._parser.should_keep_alive()  # llhttp forgets it once this call is over
         self.complete = True
+
+
+def _without(lines: bytes, connection: bytes) -> bytes:
+    """The lines without those that Connection names as meant for this hop."""
+    for name in sorted({token.strip().lower() for token in connection.split(b",")} - {b"", b"close", b"keep-alive"}):
+        lines = re.sub(rb"(?im)^" + re.escape(name) + rb":[^\r\n]*\r\n", b"", lines)
+    return lines

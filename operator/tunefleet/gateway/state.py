@@ -26,7 +26,7 @@ class EngineKeys:
 
     def of(self, backend: Backend) -> bytes:
         """The Authorization line for one engine."""
-        return self.header(backend.namespace, backend.endpoint)
+        return self.header(backend.pod.namespace, backend.endpoint)
 
 
 @dataclass

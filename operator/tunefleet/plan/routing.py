@@ -62,9 +62,9 @@ class Backend:
 
     ip: str
     port: int
-    namespace: str
+    pod: Key
     endpoint: str
-    pod: str
+    """Name of its InferenceEndpoint, of the pod's namespace."""
     base_engine_name: str
     """The base that it runs, NAME@vN-DIGEST8."""
 
@@ -187,14 +187,14 @@ def _running(
         if revision is None or held is None or not held.ready or not pod.ip or pod.terminating:
             continue
         if held.base_engine_name == revision.engine_name:
-            backend = Backend(pod.ip, engine_port, pod.key.namespace, pod.endpoint, pod.key.name, held.base_engine_name)
+            backend = Backend(pod.ip, engine_port, pod.key, pod.endpoint, held.base_engine_name)
             yield _Running(TIERS[revision.state], pod.base_model, backend, held)
 
 
 def _holders(running: Iterable[_Running]) -> _Holders:
     found: defaultdict[Key, list[_Holder]] = defaultdict(list)
     for pod in running:
-        namespace = pod.backend.namespace
+        namespace = pod.backend.pod.namespace
         found[Key(namespace, pod.holdings.base_engine_name)].append(_Holder(pod.tier, pod.backend, ""))
         for engine_name, digest in pod.holdings.loaded.items():
             found[Key(namespace, engine_name)].append(_Holder(pod.tier, pod.backend, digest))
@@ -262,7 +262,7 @@ def _serving(running: Iterable[_Running]) -> Mapping[Key, Mapping[str, list[Back
     found: defaultdict[Key, defaultdict[str, list[Backend]]] = defaultdict(lambda: defaultdict(list))
     for pod in running:
         if pod.tier == SERVING:
-            found[Key(pod.backend.namespace, pod.base_model)][pod.backend.base_engine_name].append(pod.backend)
+            found[Key(pod.backend.pod.namespace, pod.base_model)][pod.backend.base_engine_name].append(pod.backend)
     return found
 
 
