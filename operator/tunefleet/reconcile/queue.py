@@ -61,6 +61,8 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._ready = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._stopping = False
 
     @property
@@ -82,6 +84,7 @@ class WorkQueue(Generic[K]):
             return
         self._since[key] = self._loop.time()
         self._waiting.append(key)
+        self._quiet.clear()
         self._ready.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -93,6 +96,10 @@ class WorkQueue(Generic[K]):
                 return
             timer.cancel()
         self._timers[key] = self._loop.call_at(when, self._due, key)
+
+    async def idle(self) -> None:
+        """Wait until no key is worked on or waits for a worker. Those that wait for a time do not count."""
+        await self._quiet.wait()
 
     async def run(self) -> None:
         """Work until stopped. Raises LeadershipLostError, and what is a fault of the queue itself."""
@@ -164,3 +171,5 @@ class WorkQueue(Generic[K]):
         if key in self._again:
             self._again.discard(key)
             self.add(key)
+        if not self._running and not self._waiting:
+            self._quiet.set()
