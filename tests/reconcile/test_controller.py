@@ -48,9 +48,12 @@ async def work(controller: Controller) -> None:
     running = asyncio.create_task(controller.run())
     idle = asyncio.create_task(controller.queue.idle())
     await asyncio.wait((running, idle), timeout=20, return_when=asyncio.FIRST_COMPLETED)
-    await controller.stop()
+    controller.stop()
     idle.cancel()
-    await running
+    try:
+        await running
+    finally:
+        await controller.close()
 
 
 async def live(api: Client, namespace: str, *, writes: int = 1000) -> int:

@@ -101,9 +101,12 @@ async def lead(
             _report(task)
         return done == {stopping}
     finally:
-        await controller.stop()
+        controller.stop()
+        if not health.synced.is_set():
+            working.cancel()
         await _end(working, FINISH_SECONDS)
         await lease.release()
+        await controller.close()
         for task in (holding, working, watching, stopping):
             task.cancel()
         await _end(watching, FINISH_SECONDS)

@@ -92,9 +92,12 @@ class Controller:
             await self.queue.run()
             resync.cancel()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Begin nothing more; `run` returns when what is under way is done."""
         self.queue.stop()
+
+    async def close(self) -> None:
+        """After `run` has ended, or instead of it."""
         await self._executor.close()
         await self._agents.close()
 
