@@ -34,26 +34,25 @@ def load_all(settings: Settings, names: Iterable[str]) -> None:
     """Build what is not built, and load it into the cluster as far as it is not there."""
     with load.alone(settings.cache):
         for name in (name for name in names if name != "base"):
-            _build(settings, name)
-            engine.choose().load(settings, references()[name])
+            engine.choose().load(settings, _build(settings, name))
 
 
-def _build(settings: Settings, name: str) -> None:
+def _build(settings: Settings, name: str) -> str:
+    """Returns the reference of what was built: by now its files may have changed again."""
     if engine.docker_and_kind():
-        docker.build(settings, name, references()[name])
-    elif name in STATIC:
-        static.build(STATIC[name], load.layout(settings.cache), settings.cache)
-    elif name == "base":
-        base.build(settings.cache)
-    else:
-        _build_recipe(settings, RECIPES[name])
+        return docker.build(settings, name, references()[name])
+    if name in STATIC:
+        return static.build(STATIC[name], load.layout(settings.cache), settings.cache)
+    if name == "base":
+        return base.build(settings.cache)
+    return _build_recipe(settings, RECIPES[name])
 
 
-def _build_recipe(settings: Settings, recipe: Recipe) -> None:
+def _build_recipe(settings: Settings, recipe: Recipe) -> str:
     reference, layout = recipe.reference(_base()), load.layout(settings.cache)
     if layout.image(reference):
         skipped(reference, "built before")
-        return
+        return reference
     arguments = {"BASE": base.build(settings.cache), **recipe.arguments}
     with step(f"build {reference}"):
         buildah.build(settings.cache, reference, ROOT / recipe.dockerfile, ROOT, arguments)
@@ -61,6 +60,7 @@ def _build_recipe(settings: Settings, recipe: Recipe) -> None:
         buildah.export(settings.cache, reference, layout)
         layout.forget([each for each in layout.references() if _former(each, reference)])
         buildah.forget_others(settings.cache, reference)
+    return reference
 
 
 def _former(each: str, reference: str) -> bool:

@@ -16,8 +16,8 @@ from dev.steps import skipped, step
 BASE = "python:3.11-slim-bookworm"
 
 
-def build(settings: Settings, name: str, reference: str) -> None:
-    """Build the image unless Docker has it."""
+def build(settings: Settings, name: str, reference: str) -> str:
+    """Build the image unless Docker has it; returns its reference."""
     if name == "base":
         skipped(BASE, "Docker pulls it")
     elif commands.attempt(["docker", "image", "inspect", reference]).returncode == 0:
@@ -32,6 +32,7 @@ def build(settings: Settings, name: str, reference: str) -> None:
                 ["docker", "build", f"--file={ROOT / recipe.dockerfile}", f"--tag={reference}", *arguments, ROOT],
                 env={"DOCKER_BUILDKIT": "1"},
             )
+    return reference
 
 
 def _build_static(settings: Settings, image: StaticImage) -> None:
