@@ -25,7 +25,7 @@ START_SECONDS = 3600
 
 
 def fetch_container(workload: RevisionWorkload) -> Json:
-    """Init: brings the base's weights, verified, onto the pod's disk. Its last words are JSON {reason, message}."""
+    """Init: brings the base's weights, verified, onto the pod's disk. Its last words are REASON: SENTENCE."""
     fixed = workload.parameters.fixed
     arguments = ["--uri", fixed.base_uri, "--digest", fixed.base_digest, "--to", model_path(workload.parameters)]
     container = {

@@ -3,7 +3,6 @@
 Each check looks at one cause; the first hit wins. Causes nearest to the user's hand come first.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -83,7 +82,7 @@ def out_of_memory(pod: Pod) -> Finding | None:
 
 
 def fetch_failed(pod: Pod) -> Finding | None:
-    """The base's weights did not arrive; the fetch leaves JSON {reason, message} as its last words."""
+    """The base's weights did not arrive; the fetch leaves REASON: SENTENCE as its last words."""
     for status in pod.container_statuses():
         ended = _last_end(status)
         if status["name"] == FETCH_CONTAINER and ended.get("exitCode", 0) != 0:
@@ -128,16 +127,13 @@ def _config_error(message: str) -> Finding:
 
 
 def _fetch_finding(message: str, code: int) -> Finding:
-    """`message` is JSON {reason, message}, or any text when the fetch itself broke."""
-    try:
-        said = json.loads(message)
-        return Finding(Reason(said["reason"]), _clip(str(said["message"])))
-    except (ValueError, KeyError, TypeError):
-        words = message.strip()[-_LAST_WORDS:]
-        said_text = f": {words}" if words else ""
-        return Finding(
-            Reason.FETCH_FAILED, _clip(f"the base's weights could not be fetched, exit code {code}{said_text}")
-        )
+    """`message` is REASON: SENTENCE, or any text when the fetch itself broke."""
+    said = re.match(r"([A-Za-z]+): (.+)", message.strip(), re.DOTALL)
+    if said and said.group(1) in set(Reason):
+        return Finding(Reason(said.group(1)), _clip(said.group(2)))
+    words = message.strip()[-_LAST_WORDS:]
+    tail = f": {words}" if words else ""
+    return Finding(Reason.FETCH_FAILED, _clip(f"the base's weights could not be fetched, exit code {code}{tail}"))
 
 
 def _waiting(pod: Pod) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]:
