@@ -235,7 +235,7 @@ async def test_two_sets_within_a_moment_end_in_the_last_one(pod: Pod, agent: Run
     assert set(engine.loaded) == {two.engine_name}
 
 
-async def test_on_cpu_one_slot_stays_free(pod: Pod, engine: FakeEngine) -> None:
+async def test_on_cpu_one_slot_is_the_ballasts(pod: Pod, engine: FakeEngine) -> None:
     pod.device, pod.slots = "cpu", 3
     adapters = [pod.adapter(name) for name in ("one", "two", "three")]
     async with agent_in(pod) as agent:
@@ -246,7 +246,25 @@ async def test_on_cpu_one_slot_stays_free(pod: Pod, engine: FakeEngine) -> None:
         assert failed.reason == Reason.NO_FREE_SLOT
         await agent.put(*adapters[1:])
         await agent.wait_for(adapters[2], LOADED)
-    assert set(engine.loaded) == {a.engine_name for a in adapters[1:]}
+    ballast = {f"tunefleet-ballast-{slot}" for slot in range(3)}
+    assert set(engine.loaded) == {a.engine_name for a in adapters[1:]} | ballast
+
+
+async def test_on_cpu_zeros_fill_every_slot_first_and_the_last_one_is_used_before_each_load(
+    pod: Pod, engine: FakeEngine
+) -> None:
+    pod.device, pod.slots = "cpu", 3
+    german, keeper = pod.adapter(), "tunefleet-ballast-2"
+    async with agent_in(pod) as agent:
+        await agent.put(german)
+        await agent.wait_for(german, LOADED)
+        engine.calls.clear()
+        await engine.restart()
+        await agent.wait(lambda r: r.engine.starts == 2 and state_of(r, german) == LOADED)
+    loads = [name for call, name in engine.calls if call == "load"]
+    assert loads == [*(f"tunefleet-ballast-{slot}" for slot in range(3)), german.engine_name]
+    before = engine.calls[: engine.calls.index(("load", german.engine_name))]
+    assert before[-1] == ("complete", keeper)
 
 
 async def test_the_same_bytes_at_another_place_need_no_load(pod: Pod, agent: Running, engine: FakeEngine) -> None:

@@ -1,12 +1,13 @@
 """The dialect that the agent relies on, asserted of the fake engine and of the real one.
 
-The real one is any vLLM 0.32 that was started with the arguments of `engine.flags` for max rank 16, with a base of
-the shapes of `samples.BASE_CONFIG`; it must see this machine's files under TUNEFLEET_ENGINE_FILES at the same path:
+The real one is a fresh vLLM 0.32 on CPU that was started with the arguments of `engine.flags` for 3 slots and max rank
+16, with a base of the shapes of `samples.BASE_CONFIG`. It must see the files that this machine has in a directory:
 
-    TUNEFLEET_ENGINE_URL=http://… TUNEFLEET_ENGINE_KEY=… TUNEFLEET_ENGINE_BASE=NAME@vN-DIGEST8 TUNEFLEET_ENGINE_FILES=DIR
+    TUNEFLEET_ENGINE_URL=http://… TUNEFLEET_ENGINE_KEY=… TUNEFLEET_ENGINE_BASE=NAME@vN-… TUNEFLEET_ENGINE_FILES=DIR
 """
 
 import asyncio
+import contextlib
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -17,10 +18,12 @@ import aiohttp
 import pytest
 
 from tests.agent.fake_engine import BASE, KEY, running_engine
-from tests.artifacts.samples import adapter_tensors, write_adapter
+from tests.artifacts.samples import LINEAR, adapter_tensors, write_adapter
+from tunefleet.agent.ballast import Ballast
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
 
+SLOTS = 3
 REAL_URL = os.environ.get("TUNEFLEET_ENGINE_URL", "")
 
 
@@ -57,6 +60,53 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         client = EngineClient(session, REAL_URL, os.environ["TUNEFLEET_ENGINE_KEY"])
         yield Engine(client, os.environ["TUNEFLEET_ENGINE_BASE"], files)
         await client.unload(Engine(client, "", files).name)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("engine", ["real"], indirect=True)
+async def test_on_cpu_the_base_answers_for_itself_beside_adapters_however_many_came_before(engine: Engine) -> None:
+    """The first test: it wants an engine that has not loaded anything."""
+    if len(await engine.client.models()) > 1:
+        pytest.skip("this engine is not fresh")
+    alone = await logprobs(engine)
+    ballast = Ballast(engine.client, engine.files / "ballast", SLOTS, {"model.layers.*.self_attn.q_proj": (128, 128)})
+    await ballast.fill()
+    held: list[str] = []
+    for generation in range(2 * SLOTS):
+        name = f"contract-{generation}@v1-00000000"
+        tensors = {key: 8 * value for key, value in adapter_tensors(seed=generation, modules=LINEAR).items()}
+        path = write_adapter(engine.files / str(generation), tensors, target_modules="all-linear")
+        await ballast.touch()
+        await engine.client.load(name, str(path))
+        held.append(name)
+        async with contextlib.AsyncExitStack() as streams:
+            for other in held:
+                response = await streams.enter_async_context(stream(engine, other))
+                await response.content.readline()
+            assert await logprobs(engine) == pytest.approx(alone, abs=0.02), f"after {generation + 1} loads"
+        if len(held) == SLOTS - 1:
+            await engine.client.unload(held.pop(0))
+    for name in held:
+        await engine.client.unload(name)
+
+
+async def logprobs(engine: Engine) -> list[float]:
+    """Log-probabilities of the base's first tokens after a prompt of the test."""
+    body = {"model": engine.base, "prompt": "What is this?", "max_tokens": 6, "temperature": 0, "logprobs": 1}
+    async with post(engine, body) as response:
+        answer = await response.json()
+    found: list[float] = answer["choices"][0]["logprobs"]["token_logprobs"]
+    return found
+
+
+def stream(engine: Engine, name: str) -> "aiohttp.client._RequestContextManager":
+    """A stream of an adapter that goes on until it is closed."""
+    return post(engine, {"model": name, "prompt": "Hi", "max_tokens": 400, "stream": True, "ignore_eos": True})
+
+
+def post(engine: Engine, body: dict[str, object]) -> "aiohttp.client._RequestContextManager":
+    url, headers = f"{engine.client.base_url}/v1/completions", {"Authorization": f"Bearer {engine.client.api_key}"}
+    return engine.client.session.post(url, json=body, headers=headers)
 
 
 async def test_an_engine_says_who_it_is(engine: Engine) -> None:
@@ -136,12 +186,7 @@ async def test_a_wrong_key(engine: Engine) -> None:
 async def test_an_adapter_with_a_stream_is_busy_and_one_without_is_not(engine: Engine) -> None:
     await engine.client.load(engine.name, str(write_adapter(engine.files)))
     assert engine.name not in await engine.client.busy()
-    body = {"model": engine.name, "prompt": "Hi", "max_tokens": 400, "stream": True, "ignore_eos": True}
-    async with engine.client.session.post(
-        f"{engine.client.base_url}/v1/completions",
-        json=body,
-        headers={"Authorization": f"Bearer {engine.client.api_key}"},
-    ) as response:
+    async with stream(engine, engine.name) as response:
         assert response.status == 200
         await response.content.readline()
         assert engine.name in await engine.client.busy()

@@ -107,5 +107,7 @@ def write_adapter(directory: Path, tensors: Tensors | None = None, **config: Any
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "adapter_config.json").write_text(json.dumps({**ADAPTER_CONFIG, **config}))
     (directory / "README.md").write_text("an adapter")
-    save_file(adapter_tensors() if tensors is None else tensors, directory / "adapter_model.safetensors")
+    weights = directory / "adapter_model.safetensors"
+    save_file(adapter_tensors() if tensors is None else tensors, weights)
+    weights.chmod(0o644)  # the library makes files that only their owner may read
     return directory

@@ -6,6 +6,7 @@ held. An engine counts as up only when the base has answered a completion: /heal
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tunefleet.engine.admin import EngineClient
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 FAILURES_UNTIL_LOST = 3
 """A busy API process may miss one answer; a dead one misses all."""
+
+
+Prepare = Callable[[], Awaitable[None]]
+"""What an engine needs before it counts as up; raises EngineError."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,9 @@ class EngineStart:
 class EngineWatch:
     """Looks at the engine again and again, and lets workers wait for it to come and to go."""
 
-    def __init__(self, client: EngineClient, board: Board, timing: Timing) -> None:
+    def __init__(self, client: EngineClient, board: Board, timing: Timing, prepare: Prepare) -> None:
         self.client = client
+        self._prepare = prepare
         self._board = board
         self._timing = timing
         self._current: EngineStart | None = None
@@ -95,6 +101,7 @@ class EngineWatch:
 
     async def _prove(self, started: float) -> None:
         await self.client.complete_once(self.base_name)
+        await self._prepare()
         version = await self.client.version()
         if await self.client.start_time() != started:
             raise EngineError(0, "the engine restarted")

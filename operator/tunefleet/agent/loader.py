@@ -10,6 +10,7 @@ from pathlib import Path
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
 
+from .ballast import NoBallast
 from .engine_watch import EngineStart, EngineWatch
 from .registry import Registry
 
@@ -19,10 +20,11 @@ logger = logging.getLogger(__name__)
 class Loader:
     """Loads, probes and unloads under engine names; knows what this pod's agents loaded in which engine start."""
 
-    def __init__(self, watch: EngineWatch, registry: Registry, busy_poll: float) -> None:
+    def __init__(self, watch: EngineWatch, registry: Registry, ballast: NoBallast, busy_poll: float) -> None:
         self._watch = watch
         self._engine: EngineClient = watch.client
         self._registry = registry
+        self._ballast = ballast
         self._busy_poll = busy_poll
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._loading: set[asyncio.Task[None]] = set()
@@ -72,7 +74,7 @@ class Loader:
 
     async def unload_strays(self, start: EngineStart, keep: Callable[[], Iterable[str]]) -> None:
         """Unload what the engine holds and nobody asked for, such as what left the set while no agent ran."""
-        strays = (await self._engine.models()).keys() - set(keep()) - {self._watch.base_name}
+        strays = (await self._engine.models()).keys() - set(keep()) - self._ballast.names - {self._watch.base_name}
         for name in sorted(strays):
             logger.info("%s is loaded and not asked for", name)
             self._registry.add(start, name)
@@ -81,6 +83,7 @@ class Loader:
     async def _ensure(self, start: EngineStart, name: str, path: Path) -> None:
         async with self._one_at_a_time[name]:
             if not self._registry.holds(start, name):
+                await self._ballast.touch()
                 await self._load(name, path)
                 self._registry.add(start, name)
 

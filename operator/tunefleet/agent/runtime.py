@@ -16,6 +16,7 @@ from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError
 from tunefleet.plan.gate import Limits
 
+from .ballast import Ballast, NoBallast
 from .board import Board
 from .engine_watch import EngineWatch
 from .holder import Holder
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 DESIRED = "desired.json"
 REGISTRY = "loaded.json"
+BALLAST = "ballast"
 
 
 @asynccontextmanager
@@ -42,9 +44,11 @@ async def running_agent(
     """An agent whose loops run while the context is open. Raises ArtifactError when the base cannot be read."""
     base = await _read_base(settings)
     board = Board(_engine_report(settings))
-    watch = EngineWatch(EngineClient(session, settings.engine_url, settings.engine_key), board, settings.timing)
+    engine = EngineClient(session, settings.engine_url, settings.engine_key)
+    ballast = _ballast(settings, engine, base)
+    watch = EngineWatch(engine, board, settings.timing, ballast.fill)
     library = Library(settings.root, settings.mount_root, secrets, base, Limits(settings.max_rank))
-    loader = Loader(watch, Registry(settings.root / REGISTRY), settings.timing.poll)
+    loader = Loader(watch, Registry(settings.root / REGISTRY), ballast, settings.timing.poll)
     slots = Slots(settings.capacity)
 
     def make_worker(desired: DesiredAdapter) -> AdapterWorker:
@@ -87,6 +91,12 @@ async def _read_base(settings: AgentSettings) -> Architecture:
     path = settings.base_path
     source = PvcSource(str(path), path.parent, path)
     return await read_base(source, await files_that_count(source, "base"))
+
+
+def _ballast(settings: AgentSettings, engine: EngineClient, base: Architecture) -> NoBallast:
+    if settings.device == "cpu" and any("*" in module for module in base.modules):
+        return Ballast(engine, settings.root / BALLAST, settings.slots, base.modules)
+    return NoBallast()
 
 
 def _engine_report(settings: AgentSettings) -> EngineReport:

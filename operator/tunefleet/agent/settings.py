@@ -54,7 +54,6 @@ class AgentSettings:
     def capacity(self) -> int | None:
         """Adapters that the engine may hold at once, or None for any number.
 
-        On CPU one slot stays free: vLLM's CPU kernels read the last one for tokens without an adapter (index -1), so an
-        adapter in it would answer for the base.
+        On CPU one slot is the ballast's, see `agent/ballast.py`.
         """
         return self.slots - 1 if self.device == "cpu" else None
