@@ -81,4 +81,5 @@ def write_zeros(directory: Path, modules: Mapping[str, tuple[int, int]]) -> None
     }
     fresh = directory / f".{ADAPTER_WEIGHTS}"
     save_file(tensors, fresh)
+    fresh.chmod(0o644)  # the library makes files that only their owner may read
     fresh.rename(directory / ADAPTER_WEIGHTS)
