@@ -209,7 +209,7 @@ async def test_after_410_gone_it_lists_again_and_finds_what_it_missed() -> None:
 
     server = ApiServer([obj("a", 1), obj("b", 2)], scripts=[first, wait])
     async with following(server) as followed:
-        assert await followed.next(4) == [("a", "1"), ("b", "2"), ("a", None), ("c", "20")]
+        assert await followed.next(4) == [("a", "1"), ("b", "2"), ("c", "20"), ("a", None)]
         assert server.lists == 2
         assert followed.changes.empty()  # b is as it was
 

@@ -8,10 +8,10 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from enum import Enum
 
 from .answers import Answer, of_refusal, render
+from .connections import Connections
 from .errors import Refusal, overloaded, too_slow, unknown_model
 from .exchange import Exchange
 from .model_field import find_model
@@ -44,40 +44,10 @@ class Phase(Enum):
     """The last answer is on its way; what arrives is thrown away."""
 
 
-class Connections:
-    """Every open client connection."""
-
-    def __init__(self) -> None:
-        self._open: set[ClientConnection] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-
-    def add(self, connection: "ClientConnection") -> None:
-        """One more."""
-        self._open.add(connection)
-        self._none.clear()
-
-    def discard(self, connection: "ClientConnection") -> None:
-        """One less."""
-        self._open.discard(connection)
-        if not self._open:
-            self._none.set()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def __iter__(self) -> Iterator["ClientConnection"]:
-        return iter(tuple(self._open))
-
-    async def all_gone(self) -> None:
-        """Wait until there is none."""
-        await self._none.wait()
-
-
 class ClientConnection(asyncio.Protocol):
     """The server's half of one connection."""
 
-    def __init__(self, state: GatewayState, connections: "Connections") -> None:
+    def __init__(self, state: GatewayState, connections: "Connections[ClientConnection]") -> None:
         self._state = state
         self._connections = connections
         self._reader = RequestReader(state.settings.limits)

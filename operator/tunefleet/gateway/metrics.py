@@ -6,12 +6,14 @@ The series of a version that left the table go when its last request has ended, 
 from collections.abc import Callable, Container
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from ..plan.routing import split_engine_name
+
+disable_created_metrics()  # type: ignore[no-untyped-call,unused-ignore]  # a second series for every counter
 
 _LABELS = ("model", "version")
 _FIRST_TOKEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

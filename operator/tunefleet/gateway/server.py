@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 
-from .connection import ClientConnection, Connections
+from .connection import ClientConnection
+from .connections import Connections
 from .state import GatewayState
 
 BACKLOG = 4096
@@ -18,7 +19,7 @@ class Server:
     def __init__(self, state: GatewayState) -> None:
         self._state = state
         self._listener: asyncio.Server | None = None
-        self.connections = Connections()
+        self.connections: Connections[ClientConnection] = Connections()
 
     async def listen(self, host: str, port: int) -> None:
         """Accept connections from now on. Raises OSError when the address is taken."""

@@ -59,7 +59,7 @@ class NoClusterError(Exception):
 
 
 class Listing(NamedTuple):
-    """Every object of a collection, as of one resourceVersion."""
+    """Objects of a collection, as of one resourceVersion."""
 
     items: list[Json]
     resource_version: str
@@ -113,15 +113,25 @@ class Client:
         return await self._json("GET", resource.path(namespace, name, subresource), accept=accept)
 
     async def list(self, resource: Resource, namespace: str | None = None, label_selector: str = "") -> Listing:
-        """Every object, read in pages; items carry no apiVersion and kind, as the API server sends them."""
+        """Every object; items carry no apiVersion and kind, as the API server sends them."""
         items: list[Json] = []
+        version = ""
+        async for page in self.pages(resource, namespace, label_selector):
+            items += page.items
+            version = page.resource_version
+        return Listing(items, version)
+
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, label_selector: str = ""
+    ) -> AsyncGenerator[Listing, None]:
+        """Every object, a part at a time, for collections that are large in memory."""
         query = {"limit": str(PAGE)} | ({"labelSelector": label_selector} if label_selector else {})
         while True:
             page = await self._json("GET", resource.path(namespace), query=query)
-            items += page.get("items") or ()
             meta = page["metadata"]
+            yield Listing(page.get("items") or [], meta["resourceVersion"])
             if not meta.get("continue"):
-                return Listing(items, meta["resourceVersion"])
+                return
             query = query | {"continue": meta["continue"]}
 
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> Json:

@@ -118,15 +118,19 @@ class Watch(Generic[T]):
         return logging.INFO if error.status == GONE else logging.WARNING
 
     async def _relist(self) -> str:
-        listing = await self._client.list(self._resource, self._namespace, self._selector)
-        present = {key_of(obj): obj for obj in listing.items}
+        present: set[ObjectKey] = set()
+        version = ""
+        async with aclosing(self._client.pages(self._resource, self._namespace, self._selector)) as pages:
+            async for page in pages:
+                self._beat()
+                for obj in page.items:
+                    present.add(key_of(obj))
+                    self._keep(key_of(obj), obj)
+                version = page.resource_version
         for key in [key for key in self._versions if key not in present]:
             self._forget(key)
-        for key, obj in present.items():
-            self._keep(key, obj)
-        self._beat()
         self.synced.set()
-        return listing.resource_version
+        return version
 
     async def _follow(self, version: str) -> AsyncIterator[str]:
         """The version after each event, until the stream ends."""
