@@ -85,7 +85,8 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl printed. Raises CalledProcessError."""
-        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *arguments]
+        cache = f"--cache-dir={self.directory / 'kubectl'}"  # ports come back, and what they served may not
+        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", cache, *arguments]
         return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True).stdout
 
     def apply(self, *objects: dict[str, Any]) -> None:
@@ -191,6 +192,7 @@ def control_plane(directory: Path) -> Iterator[ControlPlane]:
         )
         plane.start_api_server()
         plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        plane.kubectl("wait", "--for=condition=Established", "-f", str(ROOT / "crds"))
         plane.kubectl("create", "namespace", SYSTEM)
         plane.install_roles()
         _start_controllers(plane)
