@@ -60,7 +60,7 @@ class AdapterRecipe:
 
 BASES = (
     BaseRecipe(1, Schedule(1000, 3e-3)),
-    BaseRecipe(2, Schedule(400, 2e-3), parent=1),
+    BaseRecipe(2, Schedule(350, 2e-3), parent=1),
 )
 
 LORA = Schedule(400, 4e-3)
