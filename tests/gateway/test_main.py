@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -19,6 +20,13 @@ def test_help_says_what_it_does_and_how_to_set_it() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
     for words in ("Route OpenAI requests", "--auth", "nobody runs an open gateway by accident", "TUNEFLEET_AUTH=open"):
         assert words in " ".join(shown.split())
+
+
+def test_environment_variables_are_named_like_their_options() -> None:
+    options = [param for param in main.params if isinstance(param, click.Option)]
+    assert {option.opts[0] for option in options} >= {"--auth", "--watch-namespace", "--drain-seconds"}
+    for option in options:
+        assert option.opts == [f"--{(option.name or '').replace('_', '-')}"]
 
 
 def test_an_open_gateway_must_be_asked_for(key: str) -> None:

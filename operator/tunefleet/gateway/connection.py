@@ -187,6 +187,7 @@ class ClientConnection(asyncio.Protocol):
         """Close in the middle of an answer; with a reset where neither framing nor last words say so."""
         self._exchange = None
         self._phase = Phase.CLOSING
+        self._deadline = self._state.clock() + self._state.settings.timeouts.reader
         if reset:
             self._out.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._out.abort()

@@ -31,7 +31,6 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 )
 @click.option(
     "--watch-namespace",
-    "namespaces",
     multiple=True,
     help="Serve the objects of this namespace only; repeat for more.  [default: all namespaces]",
 )
@@ -74,7 +73,7 @@ def main(
     host: str,
     port: int,
     admin_port: int,
-    namespaces: tuple[str, ...],
+    watch_namespace: tuple[str, ...],
     fleet_key_file: Path,
     kubeconfig: str | None,
     drain_seconds: float,
@@ -106,7 +105,7 @@ def main(
     fleet_key = fleet_key_file.read_bytes()
     if not fleet_key:
         raise click.BadParameter(f"{fleet_key_file} is empty", param_hint="--fleet-key-file")
-    process = Process(host, port, admin_port, namespaces, fleet_key, kubeconfig)
+    process = Process(host, port, admin_port, watch_namespace, fleet_key, kubeconfig)
     try:
         asyncio.run(run(process, settings))
     except* (OSError, NoClusterError) as failed:
