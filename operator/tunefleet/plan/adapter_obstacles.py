@@ -128,6 +128,8 @@ def rank_too_high(view: AdapterView) -> Obstacle | None:
 def no_free_slot(view: AdapterView) -> Obstacle | None:
     """Every endpoint that carries it has a fixed number of slots, and they are taken by what has precedence."""
     name = target_name(view.adapter)
+    if view.serving.answers and view.serving.version == view.adapter.spec.active_version:
+        return None
     full = [e for e in view.endpoints if _is_full(view, e, name)]
     if name is None or len(full) < len(view.endpoints):
         return None

@@ -19,19 +19,20 @@ ENGINE_SUFFIX = "engine"
 `child_name(endpoint, ENGINE_SUFFIX)`."""
 
 
+ROLE_SECONDS = 5.0
+"""Agents are there, and their Role is about to name a Secret that is new: look again after this at the latest."""
+
+
 def agents_for(facts: Facts, adapter: LoRAAdapter, version: LoRAAdapterVersion, now: datetime) -> Agents:
     """Agents that can be asked about this version now, and how long to wait for one that is starting."""
     endpoints = carrying_endpoints(facts, adapter)
     revisions = [(e, r) for e in endpoints for r in observed_revisions(facts, e) if _reaches(r, version)]
-    able = [
-        pod.pod.key
-        for endpoint, revision in revisions
-        if _may_read(facts, endpoint, version)
-        for pod in revision.pods
-        if pod.report is not None
-    ]
+    answering = [(e, pod.pod.key) for e, r in revisions for pod in r.pods if pod.report is not None]
+    able = [key for endpoint, key in answering if _may_read(facts, endpoint, version)]
     waits = [_patience(revision, now) for _, revision in revisions]
     waits += [_patience_before_start(facts, endpoint, version, now) for endpoint in endpoints]
+    if answering and not able:
+        waits.append(ROLE_SECONDS)
     return Agents(able=tuple(sorted(able)), expected_within=max(waits, default=0.0))
 
 
