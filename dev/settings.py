@@ -21,6 +21,7 @@ from pathlib import Path
 
 FIRST_NETWORK = 200  # 10.200.0.0/16: seldom used by homes, offices and clouds
 INSTANCES = 16
+INTERFACES = Path("/sys/class/net")
 DEFAULT_NAME = "tunefleet"
 
 
@@ -104,7 +105,7 @@ class Settings:
     @property
     def host_link(self) -> str:
         """This machine's end of the link; interface names hold 15 characters."""
-        return f"tf-link{self.index}"
+        return _link(self.index)
 
     @property
     def cgroup(self) -> str:
@@ -141,6 +142,15 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(name=name, index=_index(cache, name), cache=cache)
 
 
+def _link(index: int) -> str:
+    return f"tf-link{index}"
+
+
+def _linked(index: int) -> bool:
+    """Whether a cluster of another cache directory has the number."""
+    return (INTERFACES / _link(index)).exists()
+
+
 def forget(settings: Settings) -> None:
     """Free the instance's number."""
     with _indices(settings.cache) as indices:
@@ -150,7 +160,7 @@ def forget(settings: Settings) -> None:
 def _index(cache: Path, name: str) -> int:
     with _indices(cache) as indices:
         if name not in indices:
-            free = [index for index in range(INSTANCES) if index not in indices.values()]
+            free = [index for index in range(INSTANCES) if index not in indices.values() and not _linked(index)]
             if not free:
                 raise SettingsError(f"{INSTANCES} clusters exist already; remove one: `down --purge`")
             indices[name] = free[0]

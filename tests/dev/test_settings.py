@@ -8,6 +8,13 @@ import pytest
 from dev import settings
 
 
+@pytest.fixture(autouse=True)
+def no_interfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Clusters that run on this machine do not count."""
+    monkeypatch.setattr(settings, "INTERFACES", tmp_path / "interfaces")
+    return tmp_path / "interfaces"
+
+
 def load(cache: Path, name: str | None = None) -> settings.Settings:
     environ = {"TUNEFLEET_CACHE": str(cache)} | ({"TUNEFLEET_CLUSTER": name} if name else {})
     return settings.load(environ)
@@ -69,6 +76,12 @@ def test_the_link_is_short_enough_for_an_interface_name(tmp_path: Path) -> None:
 def test_a_name_that_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(settings.SettingsError, match="TUNEFLEET_CLUSTER"):
         load(tmp_path, name)
+
+
+def test_a_number_that_a_cluster_of_another_cache_has_is_not_given(tmp_path: Path, no_interfaces: Path) -> None:
+    (no_interfaces / "tf-link0").mkdir(parents=True)
+
+    assert load(tmp_path, "one").index == 1
 
 
 def test_too_many_instances_are_refused(tmp_path: Path) -> None:

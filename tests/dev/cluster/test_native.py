@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from dev import commands, settings
+from dev.builds import pause
+from dev.builds.gomodules import directory
 from dev.cluster import health, machine, native, runtime
+from dev.images import transfer
+from dev.images.layout import Layout, write_static
 
 pytestmark = [
     pytest.mark.cluster,
@@ -112,6 +116,23 @@ def test_a_process_that_ended_is_started_again(running: settings.Settings) -> No
     native.up(running, install=False)
 
     assert native.parts(running)["kube-scheduler"]
+
+
+def test_an_image_that_shares_a_layer_moves_only_what_is_new(running: settings.Settings, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    binary = (directory(pause.BUILD, running.cache) / "pause").read_bytes()
+    program = {"/bin/pause": binary, "/filler": os.urandom(1 << 20)}
+    moved = []
+    for name, entrypoint in (("first", ["/bin/pause"]), ("second", ["/bin/pause", "argument"])):
+        write_static(layout, f"test.local/{name}:1", program, entrypoint)
+        image = layout.image(f"test.local/{name}:1")
+        assert image is not None
+        moved.append(transfer.load(running, layout, image, [f"test.local/{name}:1"]))
+
+    assert moved[0] > 1 << 20
+    assert moved[1] < 10_000
+    health.kubectl(running, "run", "second", "--image=test.local/second:1", "--image-pull-policy=Never")
+    health.kubectl(running, "wait", "--for=condition=Ready", "pod/second", "--timeout=60s")
 
 
 def test_up_heals_what_a_crash_left(running: settings.Settings) -> None:
