@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from ..plan.routing import Backend, RouteTable, Target
+from tunefleet.plan.routing import Backend, RouteTable, Target
+
 from .balancer import Balancer
 from .state import GatewayState
 

@@ -8,11 +8,11 @@ from types import MappingProxyType
 import aiohttp
 from pydantic import ValidationError
 
-from ..api.names import AGENT_PORT
-from ..engine.adapters_api import ADAPTERS_PATH, LONG_POLL_SECONDS, AdaptersReport
-from ..plan.credentials import AGENT_READ_PURPOSE, derive
-from ..plan.facts import Key
-from ..plan.routing import EnginePod, Holdings, holdings_of
+from tunefleet.api.names import AGENT_PORT
+from tunefleet.engine.adapters_api import ADAPTERS_PATH, LONG_POLL_SECONDS, AdaptersReport
+from tunefleet.plan.credentials import AGENT_READ_PURPOSE, derive
+from tunefleet.plan.facts import Key
+from tunefleet.plan.routing import EnginePod, Holdings, holdings_of
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
-from ..plan.routing import RouteTable, ServedModel
+from tunefleet.plan.routing import RouteTable, ServedModel
+
 from .errors import Refusal
 
 JSON = "application/json"

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..plan.facts import Key
-from ..plan.routing import Backend, Route, Target
+from tunefleet.plan.facts import Key
+from tunefleet.plan.routing import Backend, Route, Target
 
 SHUN_SECONDS = 1.0
 """How long a pod that refused a connection is left out."""

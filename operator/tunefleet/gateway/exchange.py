@@ -7,7 +7,8 @@ once. From the first byte sent, nobody can know whether it ran, and running it t
 import asyncio
 from typing import Protocol
 
-from ..plan.routing import Route
+from tunefleet.plan.routing import Route
+
 from .answers import chunk, event_of
 from .balancer import Choice
 from .engines import EngineConnection

@@ -90,7 +90,8 @@ def main(
 
     Every option can be set by an environment variable: TUNEFLEET_ and its name, such as TUNEFLEET_AUTH=open.
     """
-    from ..kube.client import NoClusterError
+    from tunefleet.kube.client import NoClusterError
+
     from .process import Process, run
     from .request_reader import Limits
 

@@ -11,7 +11,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from ..plan.routing import split_engine_name
+from tunefleet.plan.routing import split_engine_name
 
 disable_created_metrics()  # type: ignore[no-untyped-call,unused-ignore]  # a second series for every counter
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from ..api.base_model import BaseModel
-from ..api.inference_endpoint import InferenceEndpoint
-from ..api.lora_adapter import LoRAAdapter
-from ..api.names import COMPONENT, LABEL_BASE_MODEL, LABEL_ENDPOINT, LABEL_REVISION, MANAGED_BY, MANAGER
-from ..plan.facts import Key
-from ..plan.routing import EnginePod
+from tunefleet.api.base_model import BaseModel
+from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.api.names import COMPONENT, LABEL_BASE_MODEL, LABEL_ENDPOINT, LABEL_REVISION, MANAGED_BY, MANAGER
+from tunefleet.plan.facts import Key
+from tunefleet.plan.routing import EnginePod
 
 ENGINE_PODS = f"{COMPONENT}=engine,{MANAGED_BY}={MANAGER}"
 """Label selector."""

@@ -5,7 +5,8 @@ import logging
 import signal
 from dataclasses import dataclass
 
-from ..kube.client import Client
+from tunefleet.kube.client import Client
+
 from .admin import admin_app, serve_admin
 from .agents import Agents
 from .server import Server

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from ..api.base_model import BaseModel
-from ..api.inference_endpoint import InferenceEndpoint
-from ..api.lora_adapter import LoRAAdapter
-from ..api.names import ENGINE_PORT
-from ..kube.client import Client
-from ..kube.resources import RESOURCES
-from ..kube.watch import ObjectKey, Watch
-from ..plan.routing import EnginePod, build_table
+from tunefleet.api.base_model import BaseModel
+from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.api.names import ENGINE_PORT
+from tunefleet.kube.client import Client
+from tunefleet.kube.resources import RESOURCES
+from tunefleet.kube.watch import ObjectKey, Watch
+from tunefleet.plan.routing import EnginePod, build_table
+
 from .agents import Agents
 from .observed import ENGINE_PODS, adapter_of, base_of, endpoint_of, pod_of
 from .state import GatewayState

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ..plan.credentials import ENGINE_PURPOSE, derive
-from ..plan.routing import Backend, RouteTable
+from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
+from tunefleet.plan.routing import Backend, RouteTable
+
 from .answers import Answer, model_list
 from .balancer import Balancer
 from .engines import EnginePool

@@ -16,11 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..api.base_model import BaseModel
-from ..api.inference_endpoint import InferenceEndpoint, RevisionState
-from ..api.lora_adapter import LoRAAdapter
-from ..api.names import ENGINE_PORT, version_name
-from ..engine.adapters_api import AdaptersReport, AdapterState
+from tunefleet.api.base_model import BaseModel
+from tunefleet.api.inference_endpoint import InferenceEndpoint, RevisionState
+from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.api.names import ENGINE_PORT, version_name
+from tunefleet.engine.adapters_api import AdaptersReport, AdapterState
+
 from .facts import Key
 from .served_names import Served, owners
 
