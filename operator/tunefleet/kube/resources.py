@@ -21,8 +21,8 @@ class Resource(NamedTuple):
     def path(self, namespace: str | None = None, name: str = "", subresource: str | None = None) -> str:
         """The URL path of an object, of a collection, or with no namespace of the collection in all namespaces."""
         root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
-        where = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
-        tail = "".join(f"/{quote(part)}" for part in (name, subresource) if part)
+        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        tail = "".join(f"/{quote(part, safe='')}" for part in (name, subresource) if part)
         return f"{root}{where}/{self.plural}{tail}"
 
 

@@ -140,7 +140,8 @@ class Agents:
             except Exception as error:
                 failures += 1
                 bug = None if isinstance(error, _NO_ANSWER) else error
-                log.info("agent of %s/%s: %s", key.namespace, key.name, words(error), exc_info=bug)
+                if bug or failures == FORGIVEN + 1:
+                    log.info("agent of %s/%s: %s", key.namespace, key.name, words(error), exc_info=bug)
                 if failures > FORGIVEN:
                     self._drop(key)
                 await self._pause(key, min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures - 1, 8)))
