@@ -10,6 +10,8 @@ from tests.agent.fake_engine import BASE, FakeEngine
 from tests.agent.fleet import Pod, Running, agent_in, state_of
 from tests.artifacts.samples import adapter_tensors
 from tunefleet.api.conditions import Reason
+from tunefleet.artifacts.pvc import PvcSource
+from tunefleet.artifacts.source import RemoteFile
 from tunefleet.engine.adapters_api import AdapterState
 
 LOADED = AdapterState.LOADED
@@ -310,6 +312,52 @@ async def test_files_that_changed_on_the_pods_disk_are_never_loaded(pod: Pod, en
     async with agent_in(pod) as agent:
         assert (await agent.wait_for(german, FAILED)).reason == Reason.DIGEST_MISMATCH
     assert engine.loaded == {}
+
+
+async def test_an_agent_without_a_set_unloads_nothing(pod: Pod, engine: FakeEngine) -> None:
+    german = pod.adapter()
+    async with agent_in(pod) as agent:
+        await agent.put(german)
+        await agent.wait_for(german, LOADED)
+    (pod.directory / "adapters" / "desired.json").write_text("{broken")
+    async with agent_in(pod) as agent:
+        await agent.wait(lambda r: r.engine.ready)
+        await agent.put(german)
+        await agent.wait_for(german, LOADED)
+    assert engine.count("load", german.engine_name) == 1
+    assert engine.count("unload", german.engine_name) == 0
+
+
+async def test_an_adapter_that_another_hand_unloaded_comes_back(pod: Pod, agent: Running, engine: FakeEngine) -> None:
+    german = pod.adapter()
+    await agent.put(german)
+    await agent.wait_for(german, LOADED)
+    engine.loaded.clear()
+    await agent.put()
+    await agent.put(german)
+    await agent.wait_for(german, LOADED)
+    assert german.engine_name in engine.loaded
+
+
+async def test_a_slow_source_holds_nobody_else_back(pod: Pod, agent: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = pod.adapter("slow"), pod.adapter("quick")
+    going, read = asyncio.Event(), PvcSource.read
+
+    async def slow_read(source: PvcSource, file: RemoteFile, start: int, length: int) -> bytes:
+        if "slow" in source.uri:
+            await going.wait()
+        return await read(source, file, start, length)
+
+    monkeypatch.setattr(PvcSource, "read", slow_read)
+    await agent.put(slow, quick)
+    await agent.wait_for(quick, LOADED)
+    assert state_of(await agent.report(), slow) == AdapterState.FETCHING
+    await agent.put(quick)
+    await agent.wait(lambda r: state_of(r, slow) is None)
+    assert not list((pod.directory / "adapters").glob(".partial-*"))
+    going.set()
+    await agent.put(slow, quick)
+    await agent.wait_for(slow, LOADED)
 
 
 async def test_a_secret_that_appears_later_mends_the_adapter(pod: Pod, agent: Running, tmp_path: Path) -> None:

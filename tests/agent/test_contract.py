@@ -1,7 +1,8 @@
 """The dialect that the agent relies on, asserted of the fake engine and of the real one.
 
-The real one is a fresh vLLM 0.32 on CPU that was started with the arguments of `engine.flags` for 3 slots and max rank
-16, with a base of the shapes of `samples.BASE_CONFIG`. It must see the files that this machine has in a directory:
+The real one is a fresh vLLM in a pod of the local cluster. A running one can be used instead, started with the
+arguments of `engine.flags` for 3 slots and max rank 16 on a base of the shapes of `samples.BASE_CONFIG`, if it sees the
+files of a directory of this machine at the same path:
 
     TUNEFLEET_ENGINE_URL=http://… TUNEFLEET_ENGINE_KEY=… TUNEFLEET_ENGINE_BASE=NAME@vN-… TUNEFLEET_ENGINE_FILES=DIR
 """
@@ -10,21 +11,24 @@ import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from dev.images import catalog
+from dev.settings import Settings
+from tests.agent import real_engine
 from tests.agent.fake_engine import BASE, KEY, running_engine
+from tests.agent.real_engine import SLOTS, engine_pod
 from tests.artifacts.samples import LINEAR, adapter_tensors, write_adapter
 from tunefleet.agent.ballast import Ballast
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
 
-SLOTS = 3
-REAL_URL = os.environ.get("TUNEFLEET_ENGINE_URL", "")
+BASE_MODEL = Path(__file__).parents[2] / "examples" / "models" / "base" / "v1"
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,39 @@ class Engine:
         return refused.value
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.e2e)])
+@dataclass(frozen=True)
+class Given:
+    """A real engine to use."""
+
+    url: str
+    key: str
+    base: str
+    files: Path
+
+
+@pytest.fixture(scope="module")
+def real(request: pytest.FixtureRequest) -> Iterator[Given]:
+    if url := os.environ.get("TUNEFLEET_ENGINE_URL"):
+        key, base, files = (os.environ[f"TUNEFLEET_ENGINE_{name}"] for name in ("KEY", "BASE", "FILES"))
+        yield Given(url, key, base, Path(files))
+        return
+    settings: Settings = request.getfixturevalue("cluster")
+    catalog.load_all(settings, ["runtime-cpu"])
+    with engine_pod(request.getfixturevalue("shell"), catalog.references()["runtime-cpu"], BASE_MODEL) as pod:
+        yield Given(pod.url, real_engine.KEY, real_engine.BASE_NAME, pod.files)
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=[pytest.mark.e2e, pytest.mark.timeout(900)])])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
     async with aiohttp.ClientSession() as session:
         if request.param == "fake":
             async with running_engine() as fake:
                 yield Engine(EngineClient(session, fake.url, KEY), BASE, tmp_path)
             return
-        if not REAL_URL:
-            pytest.skip("TUNEFLEET_ENGINE_URL names no engine")
-        files = Path(os.environ["TUNEFLEET_ENGINE_FILES"]) / uuid.uuid4().hex[:8]
-        client = EngineClient(session, REAL_URL, os.environ["TUNEFLEET_ENGINE_KEY"])
-        yield Engine(client, os.environ["TUNEFLEET_ENGINE_BASE"], files)
-        await client.unload(Engine(client, "", files).name)
+        given: Given = request.getfixturevalue("real")
+        engine = Engine(EngineClient(session, given.url, given.key), given.base, given.files / uuid.uuid4().hex[:8])
+        yield engine
+        await engine.client.unload(engine.name)
 
 
 @pytest.mark.e2e

@@ -29,6 +29,8 @@ class Holder:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._draining: set[str] = set()
         self._applying = asyncio.Lock()
+        self.known = asyncio.Event()
+        """Set once there is a desired set, from the disk or from the operator: before, nothing may be unloaded."""
 
     @property
     def desired(self) -> tuple[DesiredAdapter, ...]:
@@ -43,7 +45,8 @@ class Holder:
 
     async def restore(self) -> None:
         """Take up the set of the disk, after a start of the agent."""
-        await self._match(_read(self._path))
+        if (desired := _read(self._path)) is not None:
+            await self._match(desired)
 
     async def apply(self, desired: tuple[DesiredAdapter, ...]) -> None:
         """Make this the desired set: on the disk first, then in the workers. Idempotent; one call after another."""
@@ -66,6 +69,7 @@ class Holder:
             await self._retire(name)
         for name, adapter in sorted(wanted.items()):
             await self._want(name, adapter)
+        self.known.set()
 
     async def _want(self, name: str, adapter: DesiredAdapter) -> None:
         worker = self._workers.get(name)
@@ -103,11 +107,11 @@ def desired_set(adapters: Iterable[DesiredAdapter]) -> frozenset[DesiredAdapter]
     return frozenset(adapters)
 
 
-def _read(path: Path) -> tuple[DesiredAdapter, ...]:
+def _read(path: Path) -> tuple[DesiredAdapter, ...] | None:
     try:
         return AdaptersRequest.read(json.loads(path.read_text())).adapters
     except FileNotFoundError:
-        return ()
+        return None
     except (OSError, ValueError, ValidationError):
         logger.exception("the desired set on the disk cannot be read; waiting for the operator")
-        return ()
+        return None

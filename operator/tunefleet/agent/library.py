@@ -1,6 +1,7 @@
 """Adapters on this pod's disk, checked: fetched once, verified and judged once for each agent process."""
 
 import asyncio
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from tunefleet.artifacts.fetch import fetch
 from tunefleet.artifacts.inspection import Question, inspect_adapter, refusal
 from tunefleet.artifacts.opening import open_source
 from tunefleet.artifacts.progress import Report
-from tunefleet.artifacts.store import StoredVersion, stored_version, verify
+from tunefleet.artifacts.store import StoredVersion, partial_directory, stored_version, verify
 from tunefleet.engine.adapters_api import DesiredAdapter
 from tunefleet.plan.gate import Limits, check_adapter
 
@@ -44,6 +45,10 @@ class Library:
             environment = await self._environment(adapter.secret_name)
             async with self._transfers, open_source(adapter.uri, environment, mount_root=self._mount_root) as source:
                 return await fetch(source, "adapter", self._root, digest=adapter.digest, report=report)
+
+    async def discard_partial(self, adapter: DesiredAdapter) -> None:
+        """Delete what a transfer has left that nobody will go on with. Complete versions stay."""
+        await asyncio.to_thread(shutil.rmtree, partial_directory(self._root, adapter.digest), ignore_errors=True)
 
     async def check(self, stored: StoredVersion) -> None:
         """Raises ArtifactError when the files are not what they hash to, or the gate refuses the adapter."""

@@ -40,11 +40,7 @@ class Loader:
         self._loading.add(task)
         task.add_done_callback(self._loading.discard)
         await asyncio.shield(task)
-        try:
-            await self._engine.complete_once(name)
-        except EngineError as error:
-            await self._give_up(start, name, error)
-            raise
+        await self._prove(start, name)
         return round(time.monotonic() - began, 4)
 
     def holds(self, start: EngineStart | None, name: str) -> bool:
@@ -107,11 +103,16 @@ class Loader:
             await self._engine.load(name, str(path))
         logger.info("loaded %s", name)
 
-    async def _give_up(self, start: EngineStart, name: str, error: EngineError) -> None:
-        """After a failed probe: an adapter that cannot answer must not stay; an engine that cannot is looked at."""
-        self._watch.look_now()
-        if error.status == 404:  # the registry is of a former engine, or another hand unloaded it
-            self._registry.remove(name)
-        elif classify_load_error(error) is LoadFault.ADAPTER and self._watch.current == start:
-            await self._engine.unload(name)
-            self._registry.remove(name)
+    async def _prove(self, start: EngineStart, name: str) -> None:
+        """One completion. An adapter that cannot answer must not stay; an engine that cannot is looked at."""
+        try:
+            await self._engine.complete_once(name)
+        except EngineError as error:
+            self._watch.look_now()
+            if error.status == 404:  # another hand unloaded it, or this is another engine already
+                self._registry.remove(name)
+                raise EngineError(0, "the engine no longer knows the adapter") from error
+            if classify_load_error(error) is LoadFault.ADAPTER and self._watch.current == start:
+                await self._engine.unload(name)
+                self._registry.remove(name)
+            raise

@@ -75,6 +75,7 @@ async def running_agent(
 
 async def _sweep(watch: EngineWatch, loader: Loader, holder: Holder, pause: float) -> None:
     """After every engine start, and every start of the agent: nothing is loaded that nobody asked for."""
+    await holder.known.wait()
     while True:
         start = await watch.up()
         try:

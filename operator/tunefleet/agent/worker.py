@@ -86,6 +86,7 @@ class AdapterWorker:
         if self._loader.may_hold(self.name):
             await self._show(AdapterState.DRAINING)
             await self._loader.unload_when_idle(self.name)
+        await self._library.discard_partial(self.desired)
         await self._slots.free(self.name)
         await self._board.remove_adapter(self.name)
 
@@ -143,7 +144,7 @@ class AdapterWorker:
         self._watch.look_now()
         if self._watch.current != start:
             return
-        if classify_load_error(error) is LoadFault.ENGINE or error.status == 404:
+        if classify_load_error(error) is LoadFault.ENGINE:
             await self._show(AdapterState.LOADING, message=f"Trying again: {error}"[:MAX_MESSAGE])
             await self._rest()
             return

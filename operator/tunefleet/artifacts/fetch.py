@@ -49,8 +49,6 @@ async def fetch(
     files = await files_that_count(source, kind)
     partial = partial_directory(root, digest or source.uri)
     try:
-        if digest is None:  # nothing could tell later that an earlier half was of other bytes
-            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
         resumed, hashes = await _transfer(source, files, partial, report)
         if resumed and digest is not None and version_digest(hashes) != digest:
             await asyncio.to_thread(shutil.rmtree, partial)  # the half that was kept may be of other bytes
@@ -61,6 +59,9 @@ async def fetch(
         return await asyncio.to_thread(complete, partial, root, hashes)
     except OSError as error:
         raise translate_disk_error(error) from error
+    finally:
+        if digest is None:  # nothing could tell later that a kept half is of other bytes
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
 
 
 def digest_mismatch(uri: str, expected: str, actual: str) -> ArtifactError:
