@@ -90,6 +90,7 @@ def api_server(settings: Settings, binaries: Path, issued: Certificates) -> list
         f"--audit-policy-file={_audit_policy(settings)}",
         f"--audit-log-path={settings.audit_log}",
         "--audit-log-maxsize=200",
+        "--audit-log-maxbackup=1",
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping
 
 from dev import commands
@@ -9,6 +11,8 @@ from dev.builds import kubernetes
 from dev.cluster import tools
 from dev.settings import Settings
 from dev.steps import skipped, step
+
+NETWORKS = ("10.244.0.0/16", "10.96.0.0/16")  # kind's defaults for pods and Services
 
 
 def up(settings: Settings, *, install: bool) -> None:  # noqa: ARG001 — kind needs nothing of the system
@@ -22,6 +26,7 @@ def up(settings: Settings, *, install: bool) -> None:  # noqa: ARG001 — kind n
     tools.ensure_tools(settings.cache)
     settings.state.mkdir(parents=True, exist_ok=True)
     commands.run(["kind", "export", "kubeconfig", "--name", settings.name, "--kubeconfig", settings.kubeconfig])
+    _route(settings)
 
 
 def down(settings: Settings) -> None:
@@ -44,6 +49,17 @@ def load(settings: Settings, reference: str) -> None:
 def parts(settings: Settings) -> Mapping[str, bool]:
     """kind's cluster is one part."""
     return {f"kind cluster {settings.name}": _exists(settings)}
+
+
+def _route(settings: Settings) -> None:
+    """Let this machine reach pods and Services by their addresses, as in the native cluster: by root, on Linux."""
+    if platform.system() != "Linux" or os.geteuid() != 0:
+        skipped("routes to pods and Services", "they take root on Linux; use kubectl port-forward")
+        return
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    node = commands.run(["docker", "inspect", "--format", address, f"{settings.name}-control-plane"]).strip()
+    for network in NETWORKS:
+        commands.run(["ip", "route", "replace", network, "via", node])
 
 
 def _exists(settings: Settings) -> bool:

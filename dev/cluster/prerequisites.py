@@ -21,6 +21,7 @@ NEEDS = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "mount": "mount",
+    "modprobe": "kmod",
     "buildah": "buildah",
     "debootstrap": "debootstrap",
 }
@@ -32,13 +33,21 @@ class MissingError(RuntimeError):
 
 def ensure(*, install: bool) -> None:
     """Check everything; with `install`, Debian's packages are installed rather than asked for."""
-    problems = [*_machine_problems(), *_tool_problems()] or _kernel_problems()
+    _refuse([*_machine_problems(), *_tool_problems()])
+    packages = missing_packages()
+    if packages:
+        _get(packages, install=install)
+    else:
+        skipped("system packages", "all there")
+    _refuse(_kernel_problems())
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise MissingError("\n".join(problems))
-    packages = missing_packages()
-    if not packages:
-        skipped("system packages", "all there")
-        return
+
+
+def _get(packages: list[str], *, install: bool) -> None:
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if not install:
         raise MissingError(
