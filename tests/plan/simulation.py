@@ -47,6 +47,8 @@ class Cluster:
     unloadable: set[str] = field(default_factory=set)
     """Digests that engines refuse."""
     nodes_are_full: bool = False
+    deaf: bool = False
+    """A new leader: no agent has reported to it yet, and it remembers no question."""
     now: datetime = START
     base_models: dict[Key, BaseModel] = field(default_factory=dict)
     adapters: dict[Key, LoRAAdapter] = field(default_factory=dict)
@@ -117,7 +119,7 @@ class Cluster:
             children=dict(self.children),
             pods=dict(self.pods),
             nodes=dict(self.nodes),
-            reports={key: report for key in self.processes if (report := self.report(key)) is not None},
+            reports={} if self.deaf else {k: report for k in self.processes if (report := self.report(k)) is not None},
             inspections=dict(self.inspections),
         )
 

@@ -33,6 +33,7 @@ PEACEFUL = st.one_of(
     st.tuples(st.just("live"), st.sampled_from((40, 400))),
     st.tuples(st.just("wait"), st.sampled_from((1, 29, 61, 400))),
     st.tuples(st.just("crash"), st.integers(0, 2), st.integers(0, 6)),
+    st.tuples(st.just("hear"), st.booleans()),
 )
 VIOLENT = st.one_of(
     PEACEFUL,
@@ -124,6 +125,10 @@ class Operator:
     def wait(self, seconds: int) -> None:
         self.cluster.now += timedelta(seconds=seconds)
 
+    def hear(self, agents: bool) -> None:
+        """Agents report, or nothing is heard of them (a new leader, a broken network)."""
+        self.cluster.deaf = not agents
+
     def kill(self, which: int) -> None:
         pods = self.cluster.engine_pods()
         if pods:
@@ -184,6 +189,7 @@ def test_any_history_converges(history: list[tuple[Any, ...]]) -> None:
     operator = Operator(fleet())
     for step in history:
         operator.take(step)
+    operator.cluster.deaf = False
     operator.cluster.settle_for(500, step=65)
     check_steady(operator.cluster)
 

@@ -46,6 +46,14 @@ def test_a_steady_state_plans_nothing() -> None:
     assert all(cluster.plan(ref).empty for ref in cluster.refs())
 
 
+def test_a_new_leader_that_has_heard_no_agent_yet_plans_nothing() -> None:
+    cluster = small_fleet()
+    cluster.settle_for(60)
+    cluster.deaf = True
+    cluster.inspections.clear()
+    assert all(cluster.plan(ref).empty for ref in cluster.refs())
+
+
 def test_promotion_and_rollback_move_the_name_and_keep_the_former_version_loaded() -> None:
     cluster = small_fleet()
     cluster.settle()
@@ -118,3 +126,11 @@ def test_scaling_to_zero_and_back() -> None:
     cluster.settle()
     assert standing(cluster.endpoint().status.conditions) == {"Ready": ("True", "Serving")}
     assert cluster.adapter("german").status.loaded.ready == 2
+
+
+def test_an_adapter_says_what_keeps_its_endpoint_from_coming_up() -> None:
+    cluster = small_fleet()
+    cluster.nodes_are_full = True
+    cluster.settle_for(200)
+    message = cluster.adapter("german").status.conditions[0].message
+    assert message == "version 1 waits for engine pods of chat (Unschedulable)"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from tunefleet.api.conditions import Reason
+from tunefleet.api.conditions import ConditionType, Reason
 from tunefleet.api.inference_endpoint import CPU, InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter, LoRAAdapterVersion, LoRAAdapterVersionStatus
 from tunefleet.engine.adapters_api import AdapterReport, AdapterState
@@ -212,6 +212,12 @@ def _progress(view: AdapterView) -> str:
     pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version)
     name = target_name(view.adapter)
     if not pods or name is None:
-        waiting = ", ".join(e.metadata.name for e in view.endpoints)
-        return f"waits for engine pods of {waiting}"
+        return f"waits for engine pods of {', '.join(_standing(endpoint) for endpoint in view.endpoints)}"
     return f"is loaded on {sum(p.holds(name) for p in pods)} of {len(pods)} engine pods"
+
+
+def _standing(endpoint: InferenceEndpoint) -> str:
+    """An endpoint's name, and what keeps it from coming up."""
+    name, conditions = endpoint.metadata.name, endpoint.status.conditions
+    broken = next((c for c in conditions if c.type is ConditionType.READY and c.status == "False"), None)
+    return f"{name} ({broken.reason})" if broken else name

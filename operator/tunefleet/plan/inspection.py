@@ -101,14 +101,21 @@ def read_version(facts: Facts, subject: Subject, agents: Agents, now: datetime) 
     if asked is not None and not _stale(asked, now):
         return _follow_agent(facts, subject, asked)
     if agents.able:
-        pod = min(agents.able)
-        return Reading(ask=pod, waiting=Finding(Reason.INSPECTING, f"version {subject.version} is being read"))
+        return Reading(
+            ask=_one_of(agents.able, subject),
+            waiting=Finding(Reason.INSPECTING, f"version {subject.version} is being read"),
+        )
     if agents.expected_within > 0:
         return Reading(
             waiting=Finding(Reason.INSPECTING, f"version {subject.version} waits for an engine pod to read it"),
             requeue_after=agents.expected_within,
         )
     return _start_job(facts, subject)
+
+
+def _one_of(pods: Sequence[Key], subject: Subject) -> Key:
+    """The same pod for the same question, different ones for different questions."""
+    return sorted(pods)[int(short_hash(subject.job_name), 16) % len(pods)]
 
 
 def may_change(result: InspectionResult) -> bool:

@@ -132,7 +132,8 @@ def _answered(facts: Facts, adapter: LoRAAdapter, served: Serving) -> Finding | 
     if not served.answers or served.version is None or name_conflict(facts, adapter):
         return None
     name = version_name(adapter.served_name, served.version)
-    return Finding(Reason.SERVING, f"{name} answers on {served.loaded.ready} engine pods")
+    pods = served.loaded.ready
+    return Finding(Reason.SERVING, f"{name} answers on {pods} engine pod{'s' if pods != 1 else ''}")
 
 
 def _transition_events(ref: ObjectRef, adapter: LoRAAdapter, served: Serving) -> tuple[Event, ...]:

@@ -75,7 +75,16 @@ def _answered_now(facts: Facts, adapter: LoRAAdapter) -> bool:
     version, name = adapter.status.serving_version, serving_name(adapter)
     if version is None or name is None:
         return False
-    return any(pod.holds(name) for pod in answering_pods(facts, adapter, version))
+    pods = answering_pods(facts, adapter, version)
+    return any(pod.holds(name) for pod in pods) or _unheard(adapter, pods) > 0
+
+
+def _unheard(adapter: LoRAAdapter, pods: Sequence[EnginePod]) -> int:
+    """Ready pods whose agent has not reported to this process yet, as far as the status counted them before: a new
+    leader takes nothing from what it has not heard of."""
+    heard = sum(pod.holds(name) for pod in pods) if (name := serving_name(adapter)) else 0
+    silent = sum(pod.report is None for pod in pods)
+    return min(silent, max(0, adapter.status.loaded.ready - heard))
 
 
 def _moved(facts: Facts, adapter: LoRAAdapter, name: str, now: datetime) -> Serving:
@@ -98,7 +107,8 @@ def _loaded(facts: Facts, adapter: LoRAAdapter, version: int | None, name: str |
     pods = answering_pods(facts, adapter, version)
     base_version = _base_version(adapter.status, version)
     desired = _pods(facts, adapter, base_version, "Serving") or _pods(facts, adapter, base_version, "Warm")
-    return Loaded(ready=sum(pod.holds(name) for pod in pods), desired=len(desired))
+    unheard = _unheard(adapter, pods) if name == serving_name(adapter) else 0
+    return Loaded(ready=sum(pod.holds(name) for pod in pods) + unheard, desired=len(desired))
 
 
 def _pods(facts: Facts, adapter: LoRAAdapter, base_version: int | None, state: RevisionState) -> Sequence[EnginePod]:

@@ -135,7 +135,8 @@ def _parallelism(facts: Facts, target: BaseTarget, wish: Wish) -> Parallelism:
 
 def _pool_why(wish: Wish, parameters: RevisionParameters, adapters: int) -> str:
     slots = "as the spec says" if wish.slots != "Auto" else f"for {adapters} adapters and their warm versions"
-    rank = "as the spec says" if wish.max_rank != "Auto" else f"highest needed now {wish.least_rank}"
+    needed = f"highest needed now {wish.least_rank}" if wish.least_rank else "no adapter has been read yet"
+    rank = "as the spec says" if wish.max_rank != "Auto" else needed
     return f"slots {parameters.slots}: {slots}; max rank {parameters.max_rank}: {rank}"
 
 
