@@ -7,6 +7,7 @@ the local cluster is made of, and ends with this process, however that ends.
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -151,6 +152,14 @@ class ControlPlane:
         process = self.processes.pop(name)
         process.kill()
         process.wait()
+
+    def freeze(self, name: str) -> None:
+        """It keeps its connections and answers nothing."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """It goes on."""
+        self.processes[name].send_signal(signal.SIGCONT)
 
     def _launch(self, name: str, command: list[str | Path]) -> None:
         with (self.directory / f"{name}.log").open("ab") as output:

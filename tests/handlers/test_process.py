@@ -18,6 +18,7 @@ from tests.handlers.fleet_of_fakes import (
 )
 from tests.handlers.operator_process import LEASE_SECONDS, Operator, running, wait_until
 from tests.reconcile.fake_agent import Agent, serving
+from tunefleet.handlers.leading import FINISH_SECONDS
 
 pytestmark = pytest.mark.apiserver
 
@@ -204,3 +205,15 @@ def test_watches_that_break_are_opened_again(plane: ControlPlane, place: str, tm
         wait_until(lambda: reason(plane, place, "basemodel", "chat") == "Inspecting", "it acts", operator.words)
         assert operator.process.poll() is None
         assert operator.admin("/healthz") == (200, "ok\n")
+
+
+def test_without_an_api_server_it_ends_before_another_could_lead(plane: ControlPlane, tmp_path: Path) -> None:
+    with running(plane, tmp_path) as operator:
+        operator.wait_leading()
+        plane.freeze("kube-apiserver")
+        try:
+            began = time.monotonic()
+            assert operator.process.wait(30) == 1
+            assert time.monotonic() - began < LEASE_SECONDS + FINISH_SECONDS
+        finally:
+            plane.thaw("kube-apiserver")
