@@ -26,7 +26,7 @@ async def _others_keep_serving(serving: Fleet) -> object:
         (adapter("nothing", "s3://models/nothing/v1"), "SourceNotFound", "s3://models/nothing/v1"),
         (adapter("bad-rank", "s3://models/broken/v1"), "RankMismatch", "rank"),
         (adapter("a-base", "s3://models/base/v1"), "ConfigInvalid", "adapter_config.json"),
-        (adapter("no-claim", "pvc://nowhere/german"), "Unschedulable", "nowhere"),
+        (adapter("no-claim", "pvc://nowhere/german"), "SourceNotFound", "nowhere"),
         (adapter("german-again", "s3://models/german/v1", servedModelName="german"), "NameConflict", "german"),
     ],
     ids=lambda value: value["metadata"]["name"] if isinstance(value, dict) else None,

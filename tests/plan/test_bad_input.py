@@ -114,6 +114,7 @@ def test_a_refused_new_version_leaves_the_former_one_serving() -> None:
     good = cluster.adapter("good")
     assert standing(good.status.conditions) == {"Ready": ("True", "Serving"), "Stalled": ("True", "NotFinite")}
     assert good.status.serving_version == 1
+    assert says(good, "Stalled").startswith("version 2: ")
     cluster.activate("good", 1)
     cluster.settle()
     assert_good_still_serves(cluster)

@@ -87,10 +87,16 @@ def obstacle_of(entry: VersionStatus) -> Obstacle | None:
     if entry.accepted:
         return None
     reason = Reason(entry.reason) if entry.reason else Reason.INSPECTING
-    message = entry.message or f"version {entry.version} is being read"
+    message = _of_version(entry.version, entry.message or "is being read")
     if reason in WORKING:
         return working(reason, message)
     return failing(Finding(reason, message)) if reason in FAILING else refused(reason, message)
+
+
+def _of_version(number: int, message: str) -> str:
+    """A condition speaks of the whole object, so it says which version is meant."""
+    name = f"version {number}"
+    return message if message.startswith(name) else f"{name}: {message}"
 
 
 def _finding(former: VersionStatus | None, version: Version, result: InspectionResult) -> Finding | None:
