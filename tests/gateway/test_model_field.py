@@ -109,6 +109,7 @@ def test_where_the_value_stands(body: bytes, value: bytes) -> None:
         (b'{"model":"a","x":{"model":1},"model":"b"}', "model_repeated"),
         (b'{"model":"a","m\\u006fdel":"b"}', "model_repeated"),
         (b'{"model":null,"model":"b"}', "model_repeated"),
+        (b'{"model":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "invalid_body"),
         (b'{"model":"a","x":[' + b'{"model":1},' * MAX_NESTED_KEYS + b"0]}", "invalid_body"),
     ],
 )

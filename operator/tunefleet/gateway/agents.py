@@ -35,6 +35,8 @@ class Agents:
         self._polls: dict[Key, tuple[str, asyncio.Task[None]]] = {}
         self._reports: dict[Key, Holdings] = {}
         self._pending: set[Key] = set()
+        self._silent: set[Key] = set()
+        """Pods whose agent's silence was logged."""
         self._session: aiohttp.ClientSession | None = None
         self.reports: Mapping[Key, Holdings] = MappingProxyType(self._reports)
 
@@ -68,6 +70,7 @@ class Agents:
         _, task = self._polls.pop(key)
         task.cancel()
         self._pending.discard(key)
+        self._silent.discard(key)
         self._drop(key)
 
     async def _poll(self, pod: EnginePod) -> None:
@@ -102,6 +105,7 @@ class Agents:
         held = holdings_of(report)
         news = key in self._pending
         self._pending.discard(key)
+        self._silent.discard(key)
         if self._reports.get(key) != held:
             self._reports[key] = held
             news = True

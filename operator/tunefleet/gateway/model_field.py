@@ -11,6 +11,7 @@ one while the engine runs the other would break the promise of right weights.
 """
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -32,15 +33,14 @@ class _Body(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(_Body)
 
-_KEY = b'"model"'
-_COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
-_ESCAPED_KEY = re.compile(
-    rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"',
-)
+_COLON = rb"[ \t\n\r]*:[ \t\n\r]*"
+_KEY = re.compile(rb'"model"' + _COLON)
+_ESCAPED_KEY = re.compile(rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"' + _COLON)
 _ESCAPE = b"\\u00"
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _PLAIN = bytes(sorted(set(range(256)) - set(b'"{}[]')))
 """Every byte that says nothing about depth."""
+_BACKSLASH = ord("\\")
 MAX_NESTED_KEYS = 4096
 """`model` keys at any depth in one body. Each costs a step in Python; people's schemas have a handful."""
 
@@ -57,7 +57,9 @@ def find_model(body: bytes) -> ModelField:
         keys = _top_level(body, keys)
     if len(keys) != 1:
         raise Refusal(400, "The field 'model' must be there exactly once.", "model_repeated", "model")
-    return _field(body, name, keys[0])
+    value = _STRING.match(body, keys[0].end())
+    assert value is not None  # msgspec read a string there
+    return ModelField(name, value.start(), value.end())
 
 
 def _decode(body: bytes) -> str | None:
@@ -65,38 +67,25 @@ def _decode(body: bytes) -> str | None:
         return _DECODER.decode(body).model
     except msgspec.ValidationError as error:
         raise Refusal(400, f"The body is not what it must be: {error}.", "invalid_body", "model") from None
+    except RecursionError:
+        raise Refusal(400, "The body is nested too deeply.", "invalid_body") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal(400, f"The body must be a JSON object in UTF-8: {error}.", "invalid_json") from None
 
 
-def _keys(body: bytes) -> list[int]:
-    """Where keys that read `model` start, at any depth, in any spelling."""
-    escaped = _ESCAPE in body
-    found = [match.start() for match in _ESCAPED_KEY.finditer(body)] if escaped else _literal_keys(body)
-    return [start for start in found if _is_key(body, start)]
+def _keys(body: bytes) -> list[re.Match[bytes]]:
+    """Keys that read `model` with their colons, at any depth, in any spelling; not more than one above the limit."""
+    pattern = _ESCAPED_KEY if _ESCAPE in body else _KEY
+    found = (match for match in pattern.finditer(body) if body[match.start() - 1] != _BACKSLASH)
+    return list(islice(found, MAX_NESTED_KEYS + 1))
 
 
-def _literal_keys(body: bytes) -> list[int]:
-    found, start = [], body.find(_KEY)
-    while start >= 0:
-        found.append(start)
-        start = body.find(_KEY, start + len(_KEY))
-    return found
-
-
-def _is_key(body: bytes, start: int) -> bool:
-    """After a backslash the quote is part of a longer string; without a colon the string is a value."""
-    if start > 0 and body[start - 1] == ord("\\"):
-        return False
-    return _COLON.match(body, body.index(b'"', start + 1) + 1) is not None
-
-
-def _top_level(body: bytes, keys: list[int]) -> list[int]:
+def _top_level(body: bytes, keys: list[re.Match[bytes]]) -> list[re.Match[bytes]]:
     """Of these keys, those of the outermost object."""
     top, depth, position = [], 0, 0
     for key in keys:
-        depth += _deeper(body[position:key])
-        position = key
+        depth += _deeper(body[position : key.start()])
+        position = key.start()
         if depth == 1:
             top.append(key)
     return top
@@ -111,11 +100,3 @@ def _deeper(text: bytes) -> int:
     bare = text.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _PLAIN).replace(b'""', b"")
     outside = b"".join(bare.split(b'"')[::2])
     return outside.count(b"{") + outside.count(b"[") - outside.count(b"}") - outside.count(b"]")
-
-
-def _field(body: bytes, name: str, key: int) -> ModelField:
-    colon = _COLON.match(body, body.index(b'"', key + 1) + 1)
-    assert colon is not None
-    value = _STRING.match(body, colon.end())
-    assert value is not None
-    return ModelField(name, value.start(), value.end())
