@@ -18,6 +18,7 @@ from tests.plan.simulation import Cluster
 from tunefleet.api.names import MANAGED_BY, MANAGER
 from tunefleet.build.decide import decide
 from tunefleet.plan.facts import Facts, ObjectRef
+from tunefleet.plan.holdings import target_name
 from tunefleet.plan.plan import Plan
 
 NAMES = ("german", "pirate")
@@ -97,6 +98,7 @@ class Operator:
         for _ in range(rounds):
             for which in range(3):
                 self.reconcile(which)
+            check_traffic(self.cluster)
             for move in list(self.cluster.steps()):
                 move()
                 self.watch(self.cluster)
@@ -157,6 +159,24 @@ def check(plan: Plan) -> None:
     touched += [patch.ref for patch in plan.statuses]
     assert len(touched) == len(set(touched)), touched
     assert FOREIGN not in touched
+
+
+def check_traffic(cluster: Cluster) -> None:
+    """Right after a round of decisions: a name that nobody answers has no active version that somebody could."""
+    if cluster.deaf:
+        return
+    for name in NAMES:
+        adapter = cluster.adapter(name)
+        target = target_name(adapter)
+        served = [t.engine_name for t in adapter.status.traffic]
+        if target and target not in served and not any(answering(cluster, one) for one in served):
+            assert not answering(cluster, target), f"{target} could answer, and {served} does not"
+
+
+def answering(cluster: Cluster, engine_name: str) -> bool:
+    """A ready pod of a revision that may answer holds it."""
+    revisions = {r.name for r in cluster.endpoint().status.revisions if r.state in ("Serving", "Warm")}
+    return any(key.name.rpartition("-")[0] in revisions for key in cluster.holders(engine_name))
 
 
 def check_steady(cluster: Cluster) -> None:
