@@ -37,13 +37,12 @@ def export(cache: Path, reference: str, layout: Layout) -> None:
             made.blob(diff).touch()
         _run(cache, "push", *COMPRESSION, reference, f"oci:{work}:{reference}")
         manifest = json.loads(made.blob(made.references()[reference]).read_text())
-        for layer in manifest["layers"]:
-            if layer["digest"] not in known:
-                made.blob(layer["digest"]).rename(layout.blob(layer["digest"]))
-        config = made.blob(manifest["config"]["digest"])
-        config.rename(layout.blob(manifest["config"]["digest"]))
-    manifest["layers"] = [known.get(layer["digest"], layer) for layer in manifest["layers"]]
-    layout.name(reference, layout.add(json.dumps(manifest).encode()))
+        new = [layer["digest"] for layer in manifest["layers"] if layer["digest"] not in known]
+        manifest["layers"] = [known.get(layer["digest"], layer) for layer in manifest["layers"]]
+        with layout.changing():
+            for digest in (*new, manifest["config"]["digest"]):
+                made.blob(digest).rename(layout.blob(digest))
+            layout.name(reference, layout.add(json.dumps(manifest).encode()))
 
 
 def has(cache: Path, reference: str) -> bool:

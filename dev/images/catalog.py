@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
+from dev import locks
 from dev.cluster import engine
 from dev.images import base, buildah, docker, load, static
 from dev.images.recipes import RECIPES, ROOT, Recipe
@@ -25,14 +27,14 @@ def references() -> Mapping[str, str]:
 
 def build_all(settings: Settings, names: Iterable[str]) -> None:
     """Build what is not built."""
-    with load.alone(settings.cache):
+    with _alone(settings):
         for name in names:
             _build(settings, name)
 
 
 def load_all(settings: Settings, names: Iterable[str]) -> None:
     """Build what is not built, and load it into the cluster as far as it is not there."""
-    with load.alone(settings.cache):
+    with _alone(settings):
         for name in (name for name in names if name != "base"):
             engine.choose().load(settings, _build(settings, name))
 
@@ -58,7 +60,8 @@ def _build_recipe(settings: Settings, recipe: Recipe) -> str:
         buildah.build(settings.cache, reference, ROOT / recipe.dockerfile, ROOT, arguments)
     with step(f"store {reference}"):
         buildah.export(settings.cache, reference, layout)
-        layout.forget([each for each in layout.references() if _former(each, reference)])
+        with layout.changing():
+            layout.forget([each for each in layout.references() if _former(each, reference)])
         buildah.forget_others(settings.cache, reference)
     return reference
 
@@ -69,3 +72,8 @@ def _former(each: str, reference: str) -> bool:
 
 def _base() -> str:
     return docker.BASE if engine.docker_and_kind() else base.reference()
+
+
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    """Two builders would do the same work twice."""
+    return locks.alone(settings.cache / "images.lock", "wait for another build of images")

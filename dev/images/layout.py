@@ -10,9 +10,12 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dev import locks
 
 REFERENCE = "org.opencontainers.image.ref.name"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -38,6 +41,10 @@ class Layout:
         if not self._index_file.exists():
             (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
             self._write_index([])
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Hold this from an image's first blob until its name is given, and for `forget`: one process at a time."""
+        return locks.alone(self.directory / "lock", "wait for another process that stores an image")
 
     def blob(self, digest: str) -> Path:
         """The file of a blob."""
@@ -100,7 +107,11 @@ class Layout:
 
 def write_static(layout: Layout, reference: str, files: Mapping[str, bytes], entrypoint: list[str]) -> None:
     """Make an image of a few static binaries: `files` maps paths in the image to contents. Runs as user 65532."""
-    layer = _tar(files)
+    with layout.changing():
+        _write_static(layout, reference, _tar(files), entrypoint)
+
+
+def _write_static(layout: Layout, reference: str, layer: bytes, entrypoint: list[str]) -> None:
     layer_blob = layout.add(layer)
     config = {
         "architecture": "amd64",

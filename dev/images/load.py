@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dev import locks
 from dev.cluster import runtime
 from dev.images import transfer
 from dev.images.layout import Layout
@@ -25,20 +23,12 @@ def layout(cache: Path) -> Layout:
 def static(settings: Settings, names: Iterable[str]) -> None:
     """Build and load images of static binaries."""
     store = layout(settings.cache)
-    for image in (STATIC[name] for name in names):
-        if not store.image(image.reference):
-            with alone(settings.cache):
-                build(image, store, settings.cache)
-        load_reference(settings, store, image.reference)
-
-
-def alone(cache: Path) -> AbstractContextManager[None]:
-    """Whoever changes the layout does it alone."""
-    return locks.alone(cache / "images.lock", "wait for another build of images")
+    for name in names:
+        load_reference(settings, store, build(STATIC[name], store, settings.cache))
 
 
 def load_reference(settings: Settings, store: Layout, name: str) -> None:
-    """Load one image of the layout under its name and under `:dev`, and drop former ones of the same repository."""
+    """Load one image of the layout under its name and under `:dev`."""
     image = store.image(name)
     if image is None:
         raise LookupError(f"{name} is not built; build it: python -m dev.images build")
