@@ -88,6 +88,8 @@ def test_a_request_id_that_is_not_one_short_word_is_not_taken(value: bytes) -> N
         head(request=b"OPTIONS * HTTP/1.1"),
         head(request=b"CONNECT a:443 HTTP/1.1"),
         head(request=b"PO ST / HTTP/1.1"),
+        head(request=b"helloPOST / HTTP/1.1"),
+        head(request=b"post / HTTP/1.1"),
         b"POST / HTTP/1.1\nHost: a\n\n",
     ],
 )
