@@ -39,7 +39,7 @@ def settled(pod: EnginePod, wanted: Sequence[DesiredAdapter]) -> bool:
     """The agent reports, and has loaded, or failed to load, everything that it shall hold."""
     if pod.report is None:
         return False
-    states = pod.states()
+    states = pod.states
     done = (AdapterState.LOADED, AdapterState.FAILED)
     return all(states.get(adapter.engine_name) in done for adapter in wanted)
 

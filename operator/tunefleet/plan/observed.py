@@ -1,6 +1,7 @@
 """What stands of an endpoint: its revisions with their pods, as one view for every later step."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tunefleet.api.inference_endpoint import InferenceEndpoint, Revision, RevisionState
 from tunefleet.api.names import LABEL_ENDPOINT
@@ -23,13 +24,14 @@ class EnginePod:
         """The kubelet says ready, and the agent has not said otherwise since."""
         return self.pod.ready and (self.report is None or self.report.engine.ready)
 
+    @cached_property
     def states(self) -> dict[str, AdapterState]:
         """By engine name, as the agent reports it; empty when it does not answer."""
         return {a.engine_name: a.state for a in self.report.adapters} if self.report else {}
 
     def holds(self, engine_name: str) -> bool:
         """Ready, and the engine answered a completion with this version."""
-        return self.ready and self.states().get(engine_name) is AdapterState.LOADED
+        return self.ready and self.states.get(engine_name) is AdapterState.LOADED
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _base_version(adapter: LoRAAdapter) -> int | None:
 
 
 def _may_hold(revision: ObservedRevision, engine_name: str) -> bool:
-    return any(pod.report is None or engine_name in pod.states() for pod in revision.pods)
+    return any(pod.report is None or engine_name in pod.states for pod in revision.pods)
 
 
 def _held(others: Iterable[ObservedRevision], engine_name: str) -> bool:

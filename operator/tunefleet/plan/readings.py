@@ -13,14 +13,11 @@ def combined(
     *,
     statuses: tuple[StatusPatch, ...],
     events: tuple[Event, ...],
-    requeue_after: float | None = None,
 ) -> Decision:
     """Jobs, deletions and questions, each once; two versions at one place are one question."""
     taken = list(readings)
     questions: dict[InspectionRequest, Key] = {s.request: r.ask for s, r in taken if r.ask is not None}
     times = [r.requeue_after for _, r in taken if r.requeue_after is not None]
-    if requeue_after is not None:
-        times.append(requeue_after)
     return Decision(
         children=tuple({r.job.name: r.job for _, r in taken if r.job is not None}.values()),
         delete=tuple({r.delete.ref: r.delete for _, r in taken if r.delete is not None}.values()),

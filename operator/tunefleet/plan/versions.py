@@ -5,6 +5,7 @@ spec, so that the number is never used again for other bytes; what was found oth
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from tunefleet.api.common import MAX_VERSIONS, Version, VersionStatus
@@ -73,6 +74,7 @@ def source_place(uri: str) -> tuple[Scheme, str, str]:
     return source.scheme, source.place, source.path
 
 
+@lru_cache(maxsize=1 << 14)
 def claim_of(uri: str) -> str | None:
     """The PersistentVolumeClaim that has to be mounted to read this URI."""
     source = parse_source(uri)
