@@ -65,7 +65,7 @@ class Operator:
 def running(
     plane: ControlPlane, directory: Path, *options: str, kubeconfig: Path | None = None, name: str = "operator"
 ) -> Iterator[Operator]:
-    """Runs while the block does, unless it ends before."""
+    """Runs while the block does, unless it ends before; it leaves the Lease free."""
     port = free_port()
     access = kubeconfig or plane.kubeconfig_for("operator", OPERATOR_TOKEN)
     command = [
@@ -79,6 +79,8 @@ def running(
     operator = Operator(process, port, log)
     try:
         yield operator
+        if operator.process.poll() is None:
+            operator.terminate()
     finally:
         operator.kill()
 

@@ -125,6 +125,7 @@ async def test_killed_again_and_again_it_converges_all_the_same(
         with running(plane, tmp_path, name=f"life-{life}") as operator:
             operator.wait_leading()
             await asyncio.sleep(0.1 * life)
+            operator.kill()
         for pod in pods(plane, place, "inspection"):
             finish_inspection(plane, pod)
         for pod in pods(plane, place, "engine"):
@@ -157,13 +158,13 @@ def test_of_two_one_acts_and_the_other_takes_over(plane: ControlPlane, place: st
             assert not second.leads
             first.kill()
             taken = wait_until(lambda: second.leads, "the second leads", second.words)
-            assert taken < LEASE_SECONDS * 1.2
+            assert taken < LEASE_SECONDS + 2  # what requests may take on a busy machine
             plane.apply(base_model(place))
             wait_until(lambda: reason(plane, place, "basemodel", "chat") == "Inspecting", "it acts", second.words)
             with running(plane, tmp_path, name="third") as third:
                 wait_until(lambda: third.admin("/readyz")[0] == 200, "the third stands by", third.words)
                 assert second.terminate() == 0
-                assert wait_until(lambda: third.leads, "the third leads", third.words) < LEASE_SECONDS
+                assert wait_until(lambda: third.leads, "the third leads", third.words) < LEASE_SECONDS * 0.75
 
 
 def test_with_namespaces_given_others_are_left_alone(plane: ControlPlane, place: str, tmp_path: Path) -> None:

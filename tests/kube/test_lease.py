@@ -82,7 +82,7 @@ def test_after_a_kill_the_other_takes_over_within_the_lease_time(
             first.send_signal(signal.SIGKILL)
             killed = time.monotonic()
             taken = wait_for_act(path, "second")
-            assert taken.when - killed < SECONDS * 1.1  # and what a request takes
+            assert taken.when - killed < SECONDS + 2  # what requests may take on a busy machine
 
 
 def test_after_a_release_the_other_takes_over_at_its_next_look(
@@ -96,7 +96,7 @@ def test_after_a_release_the_other_takes_over_at_its_next_look(
             first.send_signal(signal.SIGTERM)
             assert first.wait(10) == 0
             released = time.monotonic()
-            assert wait_for_act(path, "second").when - released < SECONDS * 0.5
+            assert wait_for_act(path, "second").when - released < SECONDS * 0.75
 
 
 def test_a_holder_that_was_frozen_acts_no_more_and_never_beside_its_successor(
