@@ -95,6 +95,13 @@ class Pod:
             rank=8,
         )
 
+    def same_bytes(self, desired: DesiredAdapter, name: str) -> DesiredAdapter:
+        """The same adapter once more, at a place and under a name of its own."""
+        place = shutil.copytree(self.claim / desired.uri.rpartition("/")[2], self.claim / f"{name}-1")
+        return desired.model_copy(
+            update={"engine_name": engine_name(name, 1, desired.digest), "uri": f"pvc://adapters/{place.name}"}
+        )
+
     def lose_source(self, desired: DesiredAdapter) -> None:
         shutil.rmtree(self.claim / desired.uri.rpartition("/")[2])
 

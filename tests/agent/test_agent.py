@@ -41,6 +41,17 @@ async def test_the_whole_set_is_put_at_once_and_putting_it_again_changes_nothing
     assert engine.calls == calls
 
 
+async def test_adapters_of_the_same_bytes_under_several_names_share_their_files(
+    pod: Pod, agent: Running, engine: FakeEngine
+) -> None:
+    german = pod.adapter()
+    adapters = [german, *(pod.same_bytes(german, name) for name in ("deutsch", "allemand", "tedesco"))]
+    await agent.put(*adapters)
+    await agent.wait(lambda r: all(state_of(r, a) == LOADED for a in adapters))
+    assert set(engine.loaded.values()) == {str(pod.stored(german))}
+    assert len(engine.loaded) == len(adapters)
+
+
 async def test_an_adapter_that_leaves_the_set_is_unloaded_and_its_files_stay(
     pod: Pod, agent: Running, engine: FakeEngine
 ) -> None:

@@ -38,8 +38,12 @@ class Library:
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def fetch(self, adapter: DesiredAdapter, report: Report) -> StoredVersion:
-        """The adapter's files; at once, and without its source, when they are here. Raises ArtifactError."""
-        async with self._one_at_a_time[adapter.uri]:
+        """The adapter's files; at once, and without its source, when they are here. Raises ArtifactError.
+
+        One transfer a URI, since an inspection of it may be under way, and one a digest: adapters of the same bytes
+        under several names share a directory.
+        """
+        async with self._one_at_a_time[adapter.uri], self._one_at_a_time[adapter.digest]:
             if stored := stored_version(self._root, adapter.digest):
                 return stored
             environment = await self._environment(adapter.secret_name)

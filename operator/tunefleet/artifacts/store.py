@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from .errors import ArtifactError
 
 COMPLETE = ".complete"
 READ_BYTES = 2**20
+_placing = threading.Lock()
+"""Transfers of the same bytes from two places may end at once: the first one places them, the other one sees it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ def stored_version(root: Path, digest: str) -> StoredVersion | None:
 
 def complete(partial: Path, root: Path, hashes: Mapping[str, str]) -> StoredVersion:
     """Make an assembled version durable and move it into place. Idempotent."""
+    with _placing:
+        return _complete(partial, root, hashes)
+
+
+def _complete(partial: Path, root: Path, hashes: Mapping[str, str]) -> StoredVersion:
     digest = version_digest(hashes)
     if existing := stored_version(root, digest):
         shutil.rmtree(partial)
