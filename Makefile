@@ -8,7 +8,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLUSTER := $(BIN)/python -m dev.cluster
-IMAGES := $(BIN)/python -m dev.images
 export PYTHONPATH :=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -31,8 +30,7 @@ demo: up ## From three objects to answers from real vLLM, and back by one patch
 
 .PHONY: up
 up: $(VENV)/installed ## Bring up the local cluster with Tunefleet's images in it
-	$(CLUSTER) up --install
-	$(IMAGES) load
+	$(BIN)/python -m dev.up --install
 
 .PHONY: down
 down: $(VENV)/installed ## Take the local cluster down; images and builds stay cached
@@ -96,6 +94,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit
 	--universal --python-version 3.11 --custom-compile-command "make lock"
 lock: $(VENV)/installed ## Resolve requirements/ anew from pyproject.toml
 	$(LOCK) --extra dev -o requirements/dev.txt
+	$(BIN)/uv pip compile requirements/build.in --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements/build.txt
 	for extra in operator gateway agent; do $(LOCK) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt; done
 
 .PHONY: clean
