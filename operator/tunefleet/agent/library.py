@@ -3,7 +3,8 @@
 import asyncio
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tunefleet.api.base_model import Architecture
@@ -38,12 +39,8 @@ class Library:
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def fetch(self, adapter: DesiredAdapter, report: Report) -> StoredVersion:
-        """The adapter's files; at once, and without its source, when they are here. Raises ArtifactError.
-
-        One transfer a URI, since an inspection of it may be under way, and one a digest: adapters of the same bytes
-        under several names share a directory.
-        """
-        async with self._one_at_a_time[adapter.uri], self._one_at_a_time[adapter.digest]:
+        """The adapter's files; at once, and without its source, when they are here. Raises ArtifactError."""
+        async with self._alone(adapter.uri, adapter.digest):
             if stored := stored_version(self._root, adapter.digest):
                 return stored
             environment = await self._environment(adapter.secret_name)
@@ -51,8 +48,9 @@ class Library:
                 return await fetch(source, "adapter", self._root, digest=adapter.digest, report=report)
 
     async def discard_partial(self, adapter: DesiredAdapter) -> None:
-        """Delete what a transfer has left that nobody will go on with. Complete versions stay."""
-        await asyncio.to_thread(shutil.rmtree, partial_directory(self._root, adapter.digest), ignore_errors=True)
+        """Delete what a transfer has left, unless another adapter of the same bytes goes on with it."""
+        if not self._one_at_a_time[adapter.digest].locked():
+            await asyncio.to_thread(shutil.rmtree, partial_directory(self._root, adapter.digest), ignore_errors=True)
 
     async def check(self, stored: StoredVersion) -> None:
         """Raises ArtifactError when the files are not what they hash to, or the gate refuses the adapter."""
@@ -66,7 +64,7 @@ class Library:
 
     async def inspect(self, uri: str, secret_name: str | None, digest: str | None) -> InspectionResult:
         """What is at a URI. The files stay, so that loading it needs no second transfer."""
-        async with self._one_at_a_time[uri], self._transfers:
+        async with self._alone(uri, digest), self._transfers:
             try:
                 environment = await self._environment(secret_name)
             except ArtifactError as error:
@@ -75,6 +73,14 @@ class Library:
         if result.digest is not None and result.adapter is not None:
             self._facts[result.digest] = result.adapter
         return result
+
+    @asynccontextmanager
+    async def _alone(self, uri: str, digest: str | None) -> AsyncIterator[None]:
+        """One transfer a URI, and one a digest: adapters of the same bytes under several names share a directory."""
+        async with AsyncExitStack() as stack:
+            for key in filter(None, (uri, digest)):
+                await stack.enter_async_context(self._one_at_a_time[key])
+            yield
 
     async def _environment(self, secret_name: str | None) -> Mapping[str, str]:
         return {} if secret_name is None else await self._secrets.read(secret_name)
