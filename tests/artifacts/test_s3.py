@@ -96,6 +96,7 @@ async def test_a_server_that_is_not_there_is_given_up_soon(tmp_path: Path) -> No
     result = await inspect_adapter(Question("s3://b/p", environment), tmp_path)
     assert result.reason == Reason.SOURCE_UNREADABLE
     assert result.transient
+    assert "does not answer" in result.message
     assert time.monotonic() - began < 60
 
 

@@ -64,6 +64,9 @@ async def running_agent(
     ]
     try:
         await holder.restore()
+        logger.info(
+            "beside %s with %d slots; %d adapters desired", base.class_name, settings.slots, len(holder.desired)
+        )
         yield Agent(settings, board, holder, library, readiness, tuple(loops))
     finally:
         await board.close()

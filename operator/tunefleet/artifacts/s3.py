@@ -86,12 +86,12 @@ class S3Source:
         """The client has no exception of its own for a refused listing; status and code stand in its words."""
         status = _STATUS.search(words)
         code = _CODE.search(words)
-        answer = f"{status[1] if status else 'nothing'} {code[1] if code else ''}".strip()
         if (code and code[1] in _KEY_CODES) or (status and status[1] in {"401", "403"}):
             return self._denied()
         if status and status[1] == "404":
             return self._missing()
-        return unreadable(f"{self.uri}: the S3 server answered {answer}; check AWS_ENDPOINT_URL of the Secret")
+        answer = f"answered {status[1]} {code[1] if code else ''}".strip() if status else "does not answer"
+        return unreadable(f"{self.uri}: the S3 server {answer}; check AWS_ENDPOINT_URL of the Secret")
 
     def _missing(self) -> ArtifactError:
         return not_found(f"{self.uri}: the bucket or an object does not exist; check both names")
