@@ -37,22 +37,27 @@ class Rebuild:
         self._build = build
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
+        self._asked = False
         self._not_before = 0.0
         self.seconds = 0.0
         """Of the last build."""
 
     def ask(self) -> None:
         """Something changed."""
+        self._asked = True
         if self._handle is None:
             self._handle = self._loop.call_at(max(self._loop.time(), self._not_before), self._run)
 
     def _run(self) -> None:
-        self._handle = None
+        self._asked = False
         start = self._loop.time()
         self._build()
         end = self._loop.time()
         self.seconds = end - start
         self._not_before = end + REST * self.seconds
+        self._handle = None
+        if self._asked:  # by the build itself
+            self.ask()
 
 
 class Sources:
