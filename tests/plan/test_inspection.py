@@ -140,9 +140,21 @@ def test_a_job_that_broke_says_so_and_is_tried_again() -> None:
     assert "out of disk" in cluster.base().status.conditions[0].message
     assert cluster.plan(BASE).empty
     cluster.files["s3://models/tiny/1"] = base_files("base 1")
-    cluster.settle_for(61)
+    cluster.settle_for(301)
     assert job in cluster.children
     assert standing(cluster.base().status.conditions) == {"Ready": ("True", "Accepted")}
+
+
+def test_an_agent_that_comes_after_a_job_in_vain_is_asked() -> None:
+    cluster = cluster_of(with_endpoint=False)
+    files = cluster.files.pop("s3://adapters/german/1")
+    cluster.add(lora_adapter("german"))
+    cluster.settle()
+    assert standing(cluster.adapter("german").status.conditions)["Stalled"] == ("True", "SourceNotFound")
+    cluster.files["s3://adapters/german/1"] = files
+    cluster.add(endpoint())
+    cluster.settle()
+    assert cluster.adapter("german").status.serving_version == 1
 
 
 def test_a_failed_try_is_told_while_the_job_tries_again() -> None:

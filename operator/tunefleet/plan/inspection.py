@@ -6,8 +6,9 @@ asked for again (an agent's answer), so a forgotten answer costs a second questi
 
 | What stands | What happens |
 |---|---|
-| a Job that ended with an answer | the answer; deleted and read again later when the cause can be mended outside |
-| a Job that ended without one | JobFailed; deleted and tried again after RETRY_SECONDS |
+| a Job that ended with an answer | the answer; read again later when the cause can be mended outside |
+| a Job that ended without one | JobFailed; deleted and tried again after JOB_RETRY_SECONDS |
+| either of these two, and an agent can be asked | the agent, as below |
 | a Job that runs | wait; what keeps its pod from starting is lifted |
 | an agent's answer | the answer; asked again after RETRY_SECONDS |
 | an agent that was asked | wait |
@@ -38,7 +39,9 @@ from .times import seconds_since
 from .versions import MENDABLE
 
 RETRY_SECONDS = 60
-"""Between two readings of what could not be read."""
+"""Between two questions to an agent about what could not be read."""
+JOB_RETRY_SECONDS = 300
+"""Between two Jobs, each of which tries three times: a pod start every five minutes, as the kubelet's longest pause."""
 AGENT_PATIENCE_SECONDS = 120
 """An endpoint this young is expected to bring an agent soon."""
 
@@ -96,7 +99,9 @@ def read_version(facts: Facts, subject: Subject, agents: Agents, now: datetime) 
     """The next step of reading one version."""
     job = facts.children.get(ObjectRef("Job", subject.owner.ref.namespace, subject.job_name))
     if job is not None and controller_uid(job) == subject.owner.uid:
-        return _follow_job(facts, subject, job, now)
+        reading = _follow_job(facts, subject, job, now)
+        if not (agents.able and _in_vain(reading)):
+            return reading
     asked = facts.inspections.get(subject.request)
     if asked is not None and not _stale(asked, now):
         return _follow_agent(facts, subject, asked)
@@ -111,6 +116,11 @@ def read_version(facts: Facts, subject: Subject, agents: Agents, now: datetime) 
             requeue_after=agents.expected_within,
         )
     return _start_job(facts, subject)
+
+
+def _in_vain(reading: Reading) -> bool:
+    """The Job ended and is to be tried again: an agent that came meanwhile is quicker."""
+    return reading.delete is not None or reading.requeue_after is not None
 
 
 def _one_of(pods: Sequence[Key], subject: Subject) -> Key:
@@ -166,7 +176,7 @@ def _follow_job(facts: Facts, subject: Subject, job: Manifest, now: datetime) ->
     if ended is None:
         return _running(subject, pods)
     result = _result(pods)
-    again = max(0.0, RETRY_SECONDS - seconds_since(ended, now))
+    again = max(0.0, JOB_RETRY_SECONDS - seconds_since(ended, now))
     if result is not None and not may_change(result):
         return Reading(result=result)
     delete = Deletion(_job_ref(subject), job["metadata"]["uid"]) if again == 0 else None
