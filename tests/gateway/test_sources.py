@@ -64,3 +64,21 @@ def test_a_change_while_building_is_not_lost() -> None:
         return built
 
     assert run_virtual(main()) == 2
+
+
+def test_a_build_that_fails_is_said_and_the_next_change_tries_again() -> None:
+    async def main() -> list[str]:
+        said: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(str(context["exception"])))
+
+        def build() -> None:
+            said.append("build")
+            raise ValueError("bug")
+
+        rebuild = Rebuild(build)
+        for _ in range(2):
+            rebuild.ask()
+            await asyncio.sleep(1)
+        return said
+
+    assert run_virtual(main()) == ["build", "bug", "build", "bug"]

@@ -51,11 +51,12 @@ class Rebuild:
     def _run(self) -> None:
         self._asked = False
         start = self._loop.time()
-        self._build()
-        end = self._loop.time()
-        self.seconds = end - start
-        self._not_before = end + REST * self.seconds
-        self._handle = None
+        try:
+            self._build()
+        finally:  # a build that fails is logged by the loop, and the next change tries again
+            self.seconds = self._loop.time() - start
+            self._not_before = self._loop.time() + REST * self.seconds
+            self._handle = None
         if self._asked:  # by the build itself
             self.ask()
 
