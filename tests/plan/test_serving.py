@@ -115,6 +115,19 @@ def test_an_adapter_pinned_to_the_former_base_version_keeps_its_pods() -> None:
     assert "stays for german, pirate" in cluster.endpoint().status.conditions[0].message
 
 
+def test_a_warm_revision_keeps_its_pods_and_gets_no_more() -> None:
+    cluster = small_fleet()
+    cluster.settle()
+    cluster.serve_base(2)
+    cluster.settle()
+    cluster.scale(3)
+    cluster.settle()
+    assert {r.state: r.replicas for r in cluster.endpoint().status.revisions} == {"Warm": 1, "Serving": 3}
+    cluster.serve_base(1)
+    cluster.settle()
+    assert {r.state: r.replicas for r in cluster.endpoint().status.revisions} == {"Warm": 3, "Serving": 3}
+
+
 def test_scaling_to_zero_and_back() -> None:
     cluster = small_fleet()
     cluster.settle()
