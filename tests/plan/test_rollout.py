@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.plan.fleet import START
 from tunefleet.api.inference_endpoint import RevisionState
 from tunefleet.plan import rollout
-from tunefleet.plan.rollout import DRAIN_SECONDS, TRANSITIONS, Candidate, Step, advance, expiry
+from tunefleet.plan.rollout import DRAIN_SECONDS, MAX_WARM, TRANSITIONS, Candidate, Step, advance, expiry
 from tunefleet.plan.times import rfc3339
 
 NOW = START + timedelta(hours=1)
@@ -62,6 +62,13 @@ def test_a_revision_that_adapters_depend_on_stays() -> None:
     new = candidate("new", "Serving", answers=True)
     assert states([new, candidate("old", "Warm", age=9999, pinned=True)], "new")["old"] == "Warm"
     assert states([new, candidate("old", "Draining", age=9999, pinned=True)], "new")["old"] == "Warm"
+
+
+def test_only_so_many_former_revisions_are_kept() -> None:
+    warm = [candidate(f"old-{age}", "Warm", age=age) for age in range(10, 10 + MAX_WARM + 2)]
+    steps = states([candidate("new", "Serving", answers=True), *warm], "new")
+    drained = {name for name, state in steps.items() if state == "Draining"}
+    assert drained == {f"old-{10 + MAX_WARM}", f"old-{11 + MAX_WARM}"}, "the oldest go first"
 
 
 def test_nothing_wanted_changes_nothing_that_serves() -> None:

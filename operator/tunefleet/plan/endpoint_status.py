@@ -16,6 +16,9 @@ from .rollout import Step
 from .summary import Obstacle, conditions, failing, summarize, working
 from .wanted_revision import WantedRevision, endpoint_plan
 
+MAX_REVISIONS = 16
+"""As the schema of status.revisions says; one that falls out is taken for Warm."""
+
 
 @dataclass(frozen=True)
 class EndpointView:
@@ -68,7 +71,7 @@ def _revisions(view: EndpointView) -> tuple[Revision, ...]:
     """Oldest state first, the wanted one last."""
     wanted = view.wanted.name if view.wanted else None
     kept = sorted((s for s in view.steps if s.state), key=lambda s: (s.name == wanted, s.since, s.name))
-    return tuple(r for step in kept if (r := _revision(view, step)) is not None)
+    return tuple(r for step in kept if (r := _revision(view, step)) is not None)[-MAX_REVISIONS:]
 
 
 def _revision(view: EndpointView, step: Step) -> Revision | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from tunefleet.api.common import Version, VersionStatus
+from tunefleet.api.common import MAX_MESSAGE, Version, VersionStatus
 from tunefleet.api.conditions import Reason
 from tunefleet.api.inspection import InspectionResult
 
@@ -58,7 +58,7 @@ def waiting(former: Entry | None, version: Version, finding: Finding | None, bla
     digest = former.digest if former else None
     if finding is None:
         return blank(version=version.version, digest=digest)
-    return blank(version=version.version, digest=digest, reason=finding.reason, message=finding.message)
+    return blank(version=version.version, digest=digest, reason=finding.reason, message=finding.message[:MAX_MESSAGE])
 
 
 def refusal(
@@ -71,7 +71,7 @@ def refusal(
         resolved_uri=resolved_uri or version.source.uri,
         accepted=False,
         reason=finding.reason,
-        message=finding.message,
+        message=finding.message[:MAX_MESSAGE],
     )
 
 

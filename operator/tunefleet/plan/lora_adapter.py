@@ -30,6 +30,8 @@ from .target import BaseTarget, base_target
 from .versions import entry_of, merged, remembered, settled
 
 KIND = "LoRAAdapter"
+MAX_MODULES = 64
+"""As the schema of status.versions[].targetModules says."""
 
 
 def decide(facts: Facts, key: Key, now: datetime) -> Decision:
@@ -88,7 +90,7 @@ def _accepted(
         accepted=True,
         base_model_version=version.base_model_version,
         rank=result.adapter.rank,
-        target_modules=tuple(sorted(result.adapter.modules)),
+        target_modules=tuple(sorted(result.adapter.modules))[:MAX_MODULES],
     )
 
 

@@ -18,8 +18,8 @@
 READY: it is the wanted one and can take the traffic. WANTED: it is the wanted one and cannot yet. ABANDONED: it never
 served and is not wanted any more. REPLACED: another one serves from now on. NEEDED: nothing else answers, and it does.
 PINNED: an adapter that clients use is on no other base version's pods; such a revision does not run out of being Warm
-either. EXPIRED: its time in this state is over. A revision without any trigger stays as it is;
-in particular a Serving one stays until another is READY, so an endpoint never goes from something to nothing.
+either. EXPIRED: its time in this state is over, or MAX_WARM later ones are Warm. A revision without any trigger stays
+as it is; in particular a Serving one stays until another is READY, so an endpoint never goes from something to nothing.
 `tests/plan/test_rollout.py` compares this table with TRANSITIONS.
 """
 
@@ -34,6 +34,9 @@ from .times import parse_time, rfc3339, seconds_since
 
 DRAIN_SECONDS = 30
 """Out of routing before it is deleted: gateways stop sending within a watch's delay, streams have this long to end."""
+
+MAX_WARM = 6
+"""Former revisions that are kept at once, however often the spec changes within keepWarm: each holds accelerators."""
 
 
 class Trigger(StrEnum):
@@ -97,7 +100,8 @@ def advance(candidates: Sequence[Candidate], wanted: str | None, keep_warm: floa
     """
     known = [_known(c, wanted, now) for c in candidates]
     server = _server(known, wanted)
-    return tuple(_step(c, _trigger(c, wanted, server, keep_warm, now), now) for c in known)
+    limits = _limits(known, keep_warm)
+    return tuple(_step(c, _trigger(c, wanted, server, limits, now), now) for c in known)
 
 
 def expiry(steps: Sequence[Step], keep_warm: float, now: datetime) -> float | None:
@@ -134,8 +138,14 @@ def _by_hope(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(latest, key=lambda c: c.state != "Warm")
 
 
+def _limits(candidates: Sequence[Candidate], keep_warm: float) -> dict[str, float]:
+    """By name, the seconds that a revision may stay as it is."""
+    latest = [c.name for c in _by_hope(candidates) if c.state == "Warm" and not c.pinned]
+    return {c.name: keep_warm if c.name in latest[:MAX_WARM] else 0 for c in candidates if c.state == "Warm"}
+
+
 def _trigger(
-    candidate: Candidate, wanted: str | None, server: str | None, keep_warm: float, now: datetime
+    candidate: Candidate, wanted: str | None, server: str | None, limits: dict[str, float], now: datetime
 ) -> Trigger | None:
     if candidate.state == "Serving":
         return Trigger.REPLACED if server != candidate.name else None
@@ -147,7 +157,7 @@ def _trigger(
         return Trigger.ABANDONED if wanted is not None else None
     if candidate.pinned:
         return Trigger.PINNED if candidate.state == "Draining" else None
-    limit = keep_warm if candidate.state == "Warm" else DRAIN_SECONDS
+    limit = limits.get(candidate.name, DRAIN_SECONDS)
     return Trigger.EXPIRED if seconds_since(candidate.since, now) >= limit else None
 
 
