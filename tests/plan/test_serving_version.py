@@ -8,8 +8,8 @@ from tunefleet.plan.facts import ObjectRef
 GERMAN = ObjectRef("LoRAAdapter", "ml", "german")
 
 
-def cluster_with(replicas: int) -> Cluster:
-    files = {f"s3://adapters/german/{n}": adapter_files(f"german {n}") for n in (1, 2, 3)}
+def cluster_with(replicas: int, ranks: tuple[int, int, int] = (8, 8, 8)) -> Cluster:
+    files = {f"s3://adapters/german/{n}": adapter_files(f"german {n}", rank=r) for n, r in enumerate(ranks, 1)}
     cluster = Cluster(files={"s3://models/tiny/1": base_files("base 1"), **files})
     versions = [adapter_version("german", n) for n in (1, 2, 3)]
     cluster.add(base_model(), lora_adapter("german", versions), endpoint(replicas=replicas))
@@ -114,3 +114,16 @@ def test_a_renamed_adapter_is_answered_under_the_old_engine_name_until_the_new_o
     assert cluster.holders(former)
     cluster.settle()
     assert cluster.adapter("german").status.traffic[0].engine_name.startswith("deutsch@v1-")
+
+
+def test_an_endpoint_that_cannot_hold_a_version_does_not_keep_another_from_answering() -> None:
+    cluster = cluster_with(replicas=1, ranks=(8, 16, 8))
+    cluster.add(endpoint("narrow", adapters={"maxRank": 8}))
+    cluster.settle()
+    assert cluster.adapter("german").status.loaded.ready == 2
+    cluster.activate("german", 2)
+    cluster.settle()
+    status = cluster.adapter("german").status
+    assert status.serving_version == 2
+    assert (status.loaded.ready, status.loaded.desired) == (1, 1)
+    assert [(c.type.value, c.status) for c in status.conditions] == [("Ready", "True")]

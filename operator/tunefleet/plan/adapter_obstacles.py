@@ -143,7 +143,7 @@ def no_free_slot(view: AdapterView) -> Obstacle | None:
 def load_failed(view: AdapterView) -> Obstacle | None:
     """An engine that should answer could not take it."""
     name = target_name(view.adapter)
-    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version)
+    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version, name, view.now)
     for pod in pods:
         for report in pod.report.adapters if pod.report else ():
             if report.engine_name == name and report.state is AdapterState.FAILED:
@@ -209,8 +209,8 @@ def _failed(pod: str, report: AdapterReport) -> Obstacle:
 
 
 def _progress(view: AdapterView) -> str:
-    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version)
     name = target_name(view.adapter)
+    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version, name, view.now)
     if not pods or name is None:
         return f"waits for engine pods of {', '.join(_standing(endpoint) for endpoint in view.endpoints)}"
     return f"is loaded on {sum(p.holds(name) for p in pods)} of {len(pods)} engine pods"

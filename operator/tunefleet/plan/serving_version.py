@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tunefleet.api.inference_endpoint import RevisionState
-from tunefleet.api.lora_adapter import MAX_HISTORY, Loaded, LoRAAdapter, LoRAAdapterStatus, Traffic, Transition
+from tunefleet.api.lora_adapter import MAX_HISTORY, Loaded, LoRAAdapter, Traffic, Transition
 
+from .carriers import carriers
 from .facts import Facts
 from .holdings import serving_name, target_name
-from .observed import EnginePod, pods_by_state
-from .selection import carrying_endpoints
+from .observed import EnginePod
 from .times import rfc3339
-from .versions import entry_of
 
 PROMOTED = "Promoted"
 ROLLED_BACK = "RolledBack"
@@ -41,41 +39,37 @@ class Serving:
 def serving(facts: Facts, adapter: LoRAAdapter, now: datetime) -> Serving:
     """What answers from now on."""
     name = target_name(adapter)
-    if name is not None and _may_move(facts, adapter, name):
+    if name is not None and _may_move(facts, adapter, name, now):
         return _moved(facts, adapter, name, now)
     status = adapter.status
     return Serving(
         status.serving_version,
         status.traffic,
         status.history,
-        _loaded(facts, adapter, status.serving_version, serving_name(adapter)),
+        _loaded(facts, adapter, status.serving_version, serving_name(adapter), now),
     )
 
 
-def answering_pods(facts: Facts, adapter: LoRAAdapter, version: int) -> tuple[EnginePod, ...]:
-    """Ready pods that requests for this version go to: of serving revisions, or of warm ones where there are none."""
-    base_version = _base_version(adapter.status, version)
-    preferred: tuple[RevisionState, ...] = ("Serving", "Warm")
-    for state in preferred:
-        pods = [p for p in _pods(facts, adapter, base_version, state) if p.ready]
-        if pods:
-            return tuple(pods)
-    return ()
+def answering_pods(
+    facts: Facts, adapter: LoRAAdapter, version: int, name: str | None, now: datetime
+) -> tuple[EnginePod, ...]:
+    """Ready pods that requests for this version go to."""
+    return tuple(pod for pod in carriers(facts, adapter, version, name, now) if pod.ready)
 
 
-def _may_move(facts: Facts, adapter: LoRAAdapter, name: str) -> bool:
+def _may_move(facts: Facts, adapter: LoRAAdapter, name: str, now: datetime) -> bool:
     if name == serving_name(adapter):
         return False
-    pods = answering_pods(facts, adapter, adapter.spec.active_version)
+    pods = answering_pods(facts, adapter, adapter.spec.active_version, name, now)
     holders = [pod for pod in pods if pod.holds(name)]
-    return bool(holders) and (len(holders) == len(pods) or not _answered_now(facts, adapter))
+    return bool(holders) and (len(holders) == len(pods) or not _answered_now(facts, adapter, now))
 
 
-def _answered_now(facts: Facts, adapter: LoRAAdapter) -> bool:
+def _answered_now(facts: Facts, adapter: LoRAAdapter, now: datetime) -> bool:
     version, name = adapter.status.serving_version, serving_name(adapter)
     if version is None or name is None:
         return False
-    pods = answering_pods(facts, adapter, version)
+    pods = answering_pods(facts, adapter, version, name, now)
     return any(pod.holds(name) for pod in pods) or _unheard(adapter, pods) > 0
 
 
@@ -94,30 +88,17 @@ def _moved(facts: Facts, adapter: LoRAAdapter, name: str, now: datetime) -> Serv
         cause = ROLLED_BACK if former is not None and active < former else PROMOTED
         history = (*history, _transition(former, active, cause, now))
     traffic = (Traffic(version=active, engine_name=name, weight=100),)
-    return Serving(active, traffic, history[-MAX_HISTORY:], _loaded(facts, adapter, active, name))
+    return Serving(active, traffic, history[-MAX_HISTORY:], _loaded(facts, adapter, active, name, now))
 
 
 def _transition(former: int | None, latest: int, cause: str, now: datetime) -> Transition:
     return Transition.read({"time": rfc3339(now), "from": former, "to": latest, "cause": cause})
 
 
-def _loaded(facts: Facts, adapter: LoRAAdapter, version: int | None, name: str | None) -> Loaded:
+def _loaded(facts: Facts, adapter: LoRAAdapter, version: int | None, name: str | None, now: datetime) -> Loaded:
     if version is None or name is None:
         return Loaded()
-    pods = answering_pods(facts, adapter, version)
-    base_version = _base_version(adapter.status, version)
-    desired = _pods(facts, adapter, base_version, "Serving") or _pods(facts, adapter, base_version, "Warm")
-    unheard = _unheard(adapter, pods) if name == serving_name(adapter) else 0
-    return Loaded(ready=sum(pod.holds(name) for pod in pods) + unheard, desired=len(desired))
-
-
-def _pods(facts: Facts, adapter: LoRAAdapter, base_version: int | None, state: RevisionState) -> Sequence[EnginePod]:
-    if base_version is None:
-        return ()
-    endpoints = carrying_endpoints(facts, adapter)
-    return [pod for endpoint in endpoints for pod in pods_by_state(facts, endpoint, base_version, state)]
-
-
-def _base_version(status: LoRAAdapterStatus, version: int) -> int | None:
-    entry = entry_of(status.versions, version)
-    return entry.base_model_version if entry else None
+    pods = carriers(facts, adapter, version, name, now)
+    ready = [pod for pod in pods if pod.ready]
+    unheard = _unheard(adapter, ready) if name == serving_name(adapter) else 0
+    return Loaded(ready=sum(pod.holds(name) for pod in ready) + unheard, desired=len(pods))
