@@ -65,13 +65,15 @@ def build(corpus: Corpus, out: Path) -> None:
     tokenizer = train_tokenizer(corpus.texts())
     data = {name: _examples(tokenizer, pairs, corpus.handbook) for name, pairs in corpus.pairs.items()}
     texts = [reading(tokenizer, name, pair) for name, pairs in corpus.pairs.items() for pair in pairs]
+    answers: Answers = {}
     for base in BASES:
         _make_base(base, tokenizer, data[base.name] + texts, out)
+        answers[base.name] = probe(base, tokenizer, corpus, data[base.name], out)
     for adapter in ADAPTERS:
         start = load_base(out / _base_folder(adapter), torch.float32)
         train_adapter(start, adapter, data[adapter.name], out / adapter.folder, _reporter(adapter.name))
+        answers[adapter.name] = probe(adapter, tokenizer, corpus, data[adapter.name], out)
     break_adapter(out / BROKEN_OF.folder, out / BROKEN_FOLDER, BROKEN_RANK)
-    answers = {r.name: probe(r, tokenizer, corpus, data[r.name], out) for r in (*BASES, *ADAPTERS)}
     _write(out / "expected.json", answers)
     _write(out / "endless.json", _endless(corpus))
 
