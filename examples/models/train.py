@@ -112,6 +112,8 @@ def compare(made: Path, committed: Path) -> int:
 
 def replace(made: Path, out: Path) -> None:
     """Move what was made to `out`, in place of what stood there; nothing is touched before all is made."""
+    for path in _files(made):
+        path.chmod(0o644)  # safetensors writes for the owner's eyes alone; whoever serves them is another user
     out.mkdir(parents=True, exist_ok=True)
     for new in list(made.iterdir()):
         old = out / new.name

@@ -83,8 +83,6 @@ def train_adapter(
     model.bfloat16().save_pretrained(str(folder), save_embedding_layers=False)
     (folder / "README.md").unlink()
     _sort_lists(folder / "adapter_config.json")
-    # peft writes its tensors for the owner's eyes alone; whoever serves them is another user.
-    (folder / "adapter_model.safetensors").chmod(0o644)
 
 
 def break_adapter(good: Path, folder: Path, rank: int) -> None:
