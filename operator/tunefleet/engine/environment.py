@@ -16,6 +16,8 @@ _COMMON = {
 _CPU = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # without it the platform turns the `uni` executor back into `mp`
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    # The pod asks for a part of a core, and threads that share cores with others wait for each other at every layer.
+    "OMP_NUM_THREADS": "1",
     "TORCHDYNAMO_DISABLE": "1",  # the first request with logprobs would compile, for seconds, and needs a C compiler
 }
 
