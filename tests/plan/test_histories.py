@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from tunefleet.build.decide import decide
 from tunefleet.plan.facts import Facts, ObjectRef
 from tunefleet.plan.holdings import target_name
 from tunefleet.plan.plan import Plan
+
+pytestmark = pytest.mark.timeout(400)
 
 NAMES = ("german", "pirate")
 FOREIGN = ObjectRef("Deployment", "ml", "somebody-elses")
