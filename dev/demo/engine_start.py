@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config, watch
+from urllib3.exceptions import ProtocolError
 
 
 @dataclass
@@ -34,10 +35,12 @@ def watched_engine_start(kubeconfig: Path, namespace: str) -> Iterator[EngineSta
     api = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
 
     def follow() -> None:
-        for event in watcher.stream(
-            api.list_namespaced_pod, namespace, label_selector="app.kubernetes.io/component=engine", timeout_seconds=600
-        ):
-            start.note(event["object"], datetime.now(UTC))
+        engines = "app.kubernetes.io/component=engine"
+        with suppress(ProtocolError):  # how a stopped watch ends
+            for event in watcher.stream(
+                api.list_namespaced_pod, namespace, label_selector=engines, timeout_seconds=600
+            ):
+                start.note(event["object"], datetime.now(UTC))
 
     thread = threading.Thread(target=follow, daemon=True, name="watch engine start")
     thread.start()

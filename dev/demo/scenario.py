@@ -52,7 +52,7 @@ class Story:
 
     def say(self, text: str) -> None:
         """A line between commands."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 def apply_and_wait(story: Story, kubeconfig: Path) -> tuple[float, float]:
