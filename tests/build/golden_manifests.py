@@ -16,7 +16,7 @@ from tunefleet.build.children import manifests
 from tunefleet.plan.credentials import endpoint_credentials
 from tunefleet.plan.decision import Child, EndpointAccess, InspectionJob, Owner, RevisionWorkload
 from tunefleet.plan.facts import ObjectRef
-from tunefleet.plan.revision import POD_TEMPLATE, FixedParameters, RevisionParameters, revision_name
+from tunefleet.plan.revision import FixedParameters, RevisionParameters, revision_name
 
 GOLDEN = Path(__file__).parent / "golden"
 ENDPOINT = Owner(ObjectRef("InferenceEndpoint", "ml", "chat"), "uid-of-chat")
@@ -26,7 +26,7 @@ ADAPTER = Owner(ObjectRef("LoRAAdapter", "ml", "support-de"), "uid-of-support-de
 def workload(replicas: int = 1, **parameters: Any) -> RevisionWorkload:
     """A revision on CPU; `parameters` override those of RevisionParameters or FixedParameters."""
     fixed = {
-        "pod_template": POD_TEMPLATE,
+        "pod_template": "any",
         "base_model": "tiny",
         "base_version": 1,
         "base_digest": digest("base 1"),

@@ -1,6 +1,7 @@
 """The one door for whoever reconciles: an object's reference in, a Plan out."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from tunefleet.plan import base_model, inference_endpoint, lora_adapter
@@ -12,6 +13,7 @@ from tunefleet.plan.plan import Plan
 from .children import manifests
 from .drift import differs, sealed
 from .metadata import Json
+from .pod_template import pod_template
 
 DECIDERS: dict[str, Callable[[Facts, Key, datetime], Decision]] = {
     base_model.KIND: base_model.decide,
@@ -25,6 +27,7 @@ CLASH_SECONDS = 2.0
 
 def decide(facts: Facts, ref: ObjectRef, now: datetime) -> Plan:
     """What to do about one object of the three kinds. Raises KeyError for any other kind."""
+    facts = replace(facts, settings=replace(facts.settings, pod_template=pod_template()))
     decision = DECIDERS[ref.kind](facts, Key(ref.namespace, ref.name), now)
     changes = [change for child in decision.children for change in _changes(facts, child)]
     clashing = any(manifest is None for manifest, _ in changes)

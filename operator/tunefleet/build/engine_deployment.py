@@ -31,7 +31,7 @@ GRACE_SECONDS = PRE_STOP_SECONDS + SHUTDOWN_TIMEOUT_SECONDS + 30
 
 
 def engine_deployment(workload: RevisionWorkload) -> Json:
-    """A template never changes under its Deployment (see POD_TEMPLATE); the strategy matters only where somebody
+    """A template never changes under its Deployment (see `pod_template`); the strategy matters only where somebody
     altered one: then a new pod comes up before an old one goes."""
     meta = metadata(workload.owner, workload.name, ENGINE, _identity(workload))
     meta["annotations"] = {

@@ -60,6 +60,8 @@ class Settings:
     runtime_image: str
     """Image of engine pods and inspection Jobs unless the endpoint names one."""
     image_pull_policy: str = "IfNotPresent"
+    pod_template: str = ""
+    """Names the form of the pods that this operator makes; `build` fills it in."""
     operator_key: bytes = field(default=b"", repr=False)
     """`operatorKey` of the Secret tunefleet-fleet."""
     gateway_key: bytes = field(default=b"", repr=False)

@@ -18,7 +18,6 @@ from .observed import ObservedRevision, missing_revision, observed_revisions
 from .outcome import condition_events, status_patches
 from .pinning import pinning_adapters
 from .plan import Deletion
-from .revision import POD_TEMPLATE
 from .rollout import Candidate, Step, advance, expiry
 from .selection import selected_adapters
 from .summary import Obstacle
@@ -120,7 +119,7 @@ def _enough(scene: _Scene, revision: ObservedRevision) -> int:
 
 
 def _children(facts: Facts, scene: _Scene, steps: Sequence[Step]) -> tuple[Child, ...]:
-    workloads = tuple(_workloads(scene, steps))
+    workloads = tuple(_workloads(facts.settings.pod_template, scene, steps))
     if not workloads and not scene.observed:
         return ()
     return (_access(facts, scene), *workloads)
@@ -139,11 +138,12 @@ def _access(facts: Facts, scene: _Scene) -> EndpointAccess:
     )
 
 
-def _workloads(scene: _Scene, steps: Sequence[Step]) -> Iterable[RevisionWorkload]:
+def _workloads(template: str, scene: _Scene, steps: Sequence[Step]) -> Iterable[RevisionWorkload]:
+    """Of those in the form that this operator makes; others serve on as they are."""
     observed = {r.name: r for r in scene.observed}
     for step in steps:
         revision = observed[step.name]
-        if step.state and revision.parameters and revision.parameters.fixed.pod_template == POD_TEMPLATE:
+        if step.state and revision.parameters and revision.parameters.fixed.pod_template == template:
             yield RevisionWorkload(scene.owner, step.name, revision.parameters, _replicas(scene, revision, step))
 
 

@@ -21,15 +21,12 @@ from .canonical import canonical_json
 ANNOTATION_PARAMETERS = f"{GROUP}/parameters"
 """On revision Deployments: RevisionParameters as JSON, from which every later decision reads what stands."""
 
-POD_TEMPLATE = 1
-"""Raise it with every change of the pod that the builder makes: running pods keep their form, a new revision is
-rolled out beside them. A test compares it with the golden manifests."""
-
 
 class FixedParameters(Schema):
     """What the spec decides alone. Any change makes another revision."""
 
-    pod_template: int
+    pod_template: str
+    """Names the form of the pods that the operator makes; see `build.pod_template`."""
     base_model: str
     base_version: int
     base_digest: str

@@ -12,7 +12,7 @@ from .holdings import Holding, Need
 from .lora_pool import MAX_SLOTS, max_rank_for, slots_for
 from .observed import ObservedRevision
 from .parallelism import Demand, Parallelism, choose
-from .revision import POD_TEMPLATE, FixedParameters, RevisionParameters, Wish, fulfils, revision_name
+from .revision import FixedParameters, RevisionParameters, Wish, fulfils, revision_name
 from .target import BaseTarget
 from .versions import claim_of
 
@@ -82,7 +82,7 @@ def make_wish(settings: Settings, endpoint: InferenceEndpoint, target: BaseTarge
 def _fixed(settings: Settings, endpoint: InferenceEndpoint, target: BaseTarget) -> FixedParameters:
     spec = endpoint.spec
     return FixedParameters(
-        pod_template=POD_TEMPLATE,
+        pod_template=settings.pod_template,
         base_model=target.name,
         base_version=target.version,
         base_digest=target.digest,
