@@ -1,7 +1,7 @@
 """Tunefleet on the local cluster, installed once by its chart, and one endpoint that most tests share."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,13 @@ def fleet(shell: Shell) -> Iterator[Fleet]:
     yield Fleet(shell, NAMESPACE, service_address(shell, SYSTEM_NAMESPACE, "tunefleet-gateway"), expected)
     shell.kubectl("delete", "-n", NAMESPACE, KINDS, "--all", "--wait", quiet=True)
     shell.kubectl("delete", "namespace", NAMESPACE, "--wait", quiet=True)
+
+
+@pytest.fixture(autouse=True)
+async def _clients_are_closed(fleet: Fleet) -> AsyncIterator[None]:
+    """Clients belong to a test's event loop and end with it."""
+    yield
+    await fleet.close_clients()
 
 
 @pytest.fixture(scope="session")

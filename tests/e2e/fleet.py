@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -23,6 +23,8 @@ class Fleet:
     namespace: str
     gateway: str
     expected: Expected
+    clients: list[AsyncOpenAI] = field(default_factory=list)
+    """Clients that the running test has opened."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """kubectl in this namespace."""
@@ -70,7 +72,13 @@ class Fleet:
 
     def load(self) -> Load:
         """A load through the gateway; the client never retries, so that nothing is hidden."""
-        return Load(AsyncOpenAI(base_url=f"{self.gateway}/v1", api_key="open", max_retries=0, timeout=120))
+        self.clients.append(AsyncOpenAI(base_url=f"{self.gateway}/v1", api_key="open", max_retries=0, timeout=120))
+        return Load(self.clients[-1])
+
+    async def close_clients(self) -> None:
+        """Close every client of the test that ends."""
+        while self.clients:
+            await self.clients.pop().close()
 
 
 def base_model(name: str, *uris: str) -> dict[str, Any]:
