@@ -76,6 +76,12 @@ generated: $(VENV)/installed ## Committed generated files are what the code gene
 	  diff -u "$(CURDIR)/$$file" "$$file" || { echo "$$file is stale: run 'make generate' and commit"; exit 1; }; \
 	done
 
+##@ Measure it
+.PHONY: bench
+bench: $(VENV)/installed ## Roll-backs under load, and each process's footprint; needs what `make demo` leaves
+	$(BIN)/python -m dev.bench.rollback
+	$(BIN)/python -m dev.bench.footprint
+
 ##@ Change it
 .PHONY: generate
 OUT ?= .
