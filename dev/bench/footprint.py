@@ -43,9 +43,9 @@ class Process:
 
 
 PROCESSES = (
-    Process("operator", SYSTEM_NAMESPACE, "operator", "operator", "tunefleet.handlers.main"),
-    Process("gateway", SYSTEM_NAMESPACE, "gateway", "gateway", "tunefleet.gateway.main"),
-    Process("agent", NAMESPACE, "engine", "agent", "tunefleet.agent.main"),
+    Process("operator", SYSTEM_NAMESPACE, "operator", "operator", "tunefleet.handlers.process"),
+    Process("gateway", SYSTEM_NAMESPACE, "gateway", "gateway", "tunefleet.gateway.process"),
+    Process("agent", NAMESPACE, "engine", "agent", "tunefleet.agent.runtime"),
 )
 
 

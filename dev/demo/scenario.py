@@ -127,20 +127,19 @@ async def answers_of_each(load: Load, models: tuple[str, ...], since: float) -> 
         await asyncio.wait_for(load.first(_answered(model, since)), 60)
 
 
-async def under_load(story: Story) -> tuple[float, float, Load, list[Answer]]:
-    """One more adapter, a promotion, a roll-back and a broken adapter, while requests and streams run."""
+async def under_load(story: Story) -> tuple[float, Load, list[Answer]]:
+    """A promotion, a roll-back and a broken adapter, while requests and streams run."""
     load, models = story.load(), ("german", "german", "formal", "pirate")
     short = [Question(model, SHORT) for model in models]
     long = [Question(model, LONG, LONG_TOKENS) for model in ("german", "german", "formal", "pirate")]
     async with load.running(short, RATE, long):
         await answers_of_each(load, models, load.clock())
-        adapter_seconds = await first_answer_of_new_adapter(story)
         await promote(story, load)
         await asyncio.to_thread(story.apply, "04-refusals/broken-adapter.yaml")
         rollback_seconds, good = await roll_back(story, load)
         await asyncio.to_thread(story.kubectl, "wait", "--for=condition=Stalled", "--timeout=1m", "loraadapter/broken")
         await answers_of_each(load, models, load.clock())
-    return adapter_seconds, rollback_seconds, load, came_late(load.answers, GOOD, good.ended)
+    return rollback_seconds, load, came_late(load.answers, GOOD, good.ended)
 
 
 async def play(story: Story, kubeconfig: Path) -> Figures:
@@ -149,8 +148,10 @@ async def play(story: Story, kubeconfig: Path) -> Figures:
     ready, engine = apply_and_wait(story, kubeconfig)
     story.say("\n[bold]2. The official OpenAI client, streaming[/]")
     await ask_each(story)
-    story.say(f"\n[bold]3. {RATE:g} requests a second and 4 long streams, while versions change[/]")
-    adapter_seconds, rollback_seconds, load, late = await under_load(story)
+    story.say("\n[bold]3. One more adapter[/]")
+    adapter_seconds = await first_answer_of_new_adapter(story)
+    story.say(f"\n[bold]4. {RATE:g} requests a second and 4 long streams, while versions change[/]")
+    rollback_seconds, load, late = await under_load(story)
     story.say(
         story.kubectl(
             "get", "loraadapter", "broken", "-o", "jsonpath={.status.conditions[?(@.type=='Stalled')].message}"
