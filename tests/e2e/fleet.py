@@ -48,14 +48,14 @@ class Fleet:
         items: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
         return items
 
-    def wait(self, target: str, condition: str, seconds: int = 120) -> None:
+    def wait(self, target: str, condition: str, seconds: int = 90) -> None:
         """kubectl wait --for=CONDITION; raises with the object's conditions when the time is over."""
         try:
             self.kubectl("wait", target, f"--for={condition}", f"--timeout={seconds}s")
         except Exception as error:
             raise AssertionError(f"{target} did not reach {condition}:\n{self.kubectl('describe', target)}") from error
 
-    def wait_reason(self, target: str, type_: str, reason: str, seconds: int = 120) -> str:
+    def wait_reason(self, target: str, type_: str, reason: str, seconds: int = 90) -> str:
         """Wait until the condition has this reason; give its message."""
         self.wait(target, f"jsonpath={{.status.conditions[?(@.type=='{type_}')].reason}}={reason}", seconds)
         return self.condition(target, type_)["message"]
