@@ -16,7 +16,7 @@ from tests.plan.fleet import (
 from tests.plan.simulation import Cluster
 from tunefleet.api.conditions import Reason
 from tunefleet.api.inspection import InspectionResult
-from tunefleet.plan.facts import InspectionRequest, Key, ObjectRef
+from tunefleet.plan.facts import Inspection, InspectionRequest, Key, ObjectRef
 
 ADAPTER = ObjectRef("LoRAAdapter", NAMESPACE, "german")
 BASE = ObjectRef("BaseModel", NAMESPACE, "tiny")
@@ -195,3 +195,16 @@ def test_answers_of_another_jobs_pod_do_not_count() -> None:
     cluster.execute(cluster.plan(BASE))
     assert Key(NAMESPACE, f"{ref.name}-pod") in cluster.pods
     assert cluster.plan(BASE).empty
+
+
+def test_what_an_agent_said_of_an_adapter_says_nothing_of_a_base_at_the_same_place() -> None:
+    cluster = cluster_of()
+    uri = "s3://models/other/1"
+    refused = InspectionResult(kind="adapter", reason=Reason.CONFIG_INVALID, message="adapter_config.json is missing")
+    cluster.inspections[InspectionRequest(NAMESPACE, uri)] = Inspection(
+        cluster.engine_pods()[0], cluster.now, cluster.now, refused
+    )
+    cluster.files[uri] = base_files("other")
+    cluster.add(base_model("other"))
+    cluster.settle()
+    assert cluster.base("other").status.versions[0].accepted

@@ -102,7 +102,8 @@ def read_version(facts: Facts, subject: Subject, agents: Agents, now: datetime) 
         reading = _follow_job(facts, subject, job, now)
         if not (agents.able and _in_vain(reading)):
             return reading
-    asked = facts.inspections.get(subject.request)
+    # Agents read adapters. What one of them said of an adapter at this place says nothing of a base there.
+    asked = facts.inspections.get(subject.request) if subject.kind == "adapter" else None
     if asked is not None and not _stale(asked, now):
         return _follow_agent(facts, subject, asked)
     if agents.able:
