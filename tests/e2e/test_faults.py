@@ -19,7 +19,8 @@ ENGINES = "tunefleet.io/endpoint=tiny-chat,tunefleet.io/base-model-version=1"
 
 KILL_ENGINE_CORE = """
 import os, pathlib, signal
-cores = [p for p in pathlib.Path("/proc").glob("[0-9]*") if b"EngineCore" in (p / "cmdline").read_bytes()]
+processes = pathlib.Path("/proc").glob("[0-9]*")
+cores = [p for p in processes if (p / "cmdline").read_bytes().startswith(b"VLLM::EngineCore")]
 assert cores, "no engine core runs"
 for core in cores:
     os.kill(int(core.name), signal.SIGKILL)
