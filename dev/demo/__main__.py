@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def main(only: str | None, output: Path) -> None:
     show(figures, console)
     write(figures, output / "demo.json")
     console.save_svg(str(output / "demo.svg"), title="make demo")
-    console.print(f"figures: {output / 'demo.json'}, this screen: {output / 'demo.svg'}; clean up: make down")
+    shown = Path(os.path.relpath(output))
+    console.print(f"figures: {shown / 'demo.json'}, this screen: {shown / 'demo.svg'}; clean up: make down")
     if not figures.clean:
         sys.exit("The demo saw failed, wrong or broken answers: see the table.")
 

@@ -1,5 +1,6 @@
 """What must stand before the first object is applied: the chart, an S3 server, and the models in it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,9 @@ def install(shell: Shell, images: ImageReferences, *settings: str) -> None:
         "gateway.auth=open",
         *settings,
     ]
-    shell.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+    shell.kubectl("apply", "--server-side", "--force-conflicts", "-f", os.path.relpath(ROOT / "crds"))
     shell.helm(
-        "upgrade", "--install", "tunefleet", str(ROOT / "charts" / "tunefleet"), "--namespace", SYSTEM_NAMESPACE,
+        "upgrade", "--install", "tunefleet", os.path.relpath(ROOT / "charts" / "tunefleet"), "--namespace", SYSTEM_NAMESPACE,
         "--create-namespace", "--skip-crds", "--wait", "--timeout", "3m", *(f"--set={value}" for value in values),
     )  # fmt: skip
 
