@@ -44,7 +44,8 @@ def install(shell: Shell, images: ImageReferences, *settings: str) -> None:
     ]
     shell.kubectl("apply", "--server-side", "--force-conflicts", "-f", os.path.relpath(ROOT / "crds"))
     shell.helm(
-        "upgrade", "--install", "tunefleet", os.path.relpath(ROOT / "charts" / "tunefleet"), "--namespace", SYSTEM_NAMESPACE,
+        "upgrade", "--install", "tunefleet", os.path.relpath(ROOT / "charts" / "tunefleet"),
+        "--namespace", SYSTEM_NAMESPACE,
         "--create-namespace", "--skip-crds", "--wait", "--timeout", "3m", *(f"--set={value}" for value in values),
     )  # fmt: skip
 
