@@ -97,7 +97,8 @@ async def _transfer(
 async def _transfer_file(source: Source, file: RemoteFile, path: Path, kept: int, progress: Progress) -> str:
     """Append what is missing and return the sha256 of the whole file."""
     sha256 = hashlib.sha256()
-    with await asyncio.to_thread(path.open, "ab+") as stream:
+    # opened on the loop: a file opened in a thread is nobody's to close when the task is cancelled meanwhile
+    with path.open("ab+") as stream:
         await asyncio.to_thread(_rewind, stream, kept, sha256)
         progress.add(kept)
         async for chunk in chunks(source, file, kept):
