@@ -89,7 +89,9 @@ async def _transfer(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(file)) for file in files]
-    except* (ArtifactError, OSError) as errors:
+    except BaseExceptionGroup as errors:  # `except*` of the first Pythons 3.11 wraps what it raises in a group again
+        if errors.split((ArtifactError, OSError))[1] is not None:
+            raise
         raise _first(errors) from errors
     return any(kept.values()), dict(task.result() for task in tasks)
 

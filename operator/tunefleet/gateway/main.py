@@ -109,5 +109,10 @@ def main(
     process = Process(host, port, admin_port, watch_namespace, fleet_key, kubeconfig)
     try:
         asyncio.run(run(process, settings))
-    except* (OSError, NoClusterError) as failed:
-        raise click.ClickException("; ".join(str(error) for error in failed.exceptions)) from None
+    except (OSError, NoClusterError) as failed:
+        raise click.ClickException(str(failed)) from None
+    except ExceptionGroup as group:
+        failed_parts, rest = group.split((OSError, NoClusterError))
+        if failed_parts is None or rest is not None:
+            raise
+        raise click.ClickException("; ".join(str(error) for error in failed_parts.exceptions)) from None
