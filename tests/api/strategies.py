@@ -31,7 +31,7 @@ def _strategy(schema: Json, definitions: Json) -> st.SearchStrategy[Any]:
         case "integer":
             return st.integers(schema.get("minimum", -(2**63)), schema.get("maximum", 2**63 - 1))
         case "number":
-            return st.floats(allow_nan=False, allow_infinity=False)
+            return st.floats(schema.get("minimum"), schema.get("maximum"), allow_nan=False, allow_infinity=False)
         case "boolean":
             return st.booleans()
         case "string":

@@ -7,14 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tunefleet.api import base_model, common, conditions, inference_endpoint, inspection, lora_adapter
+from tunefleet.api import base_model, canary, common, conditions, inference_endpoint, inspection, lora_adapter
 from tunefleet.api.common import ObjectMeta
 from tunefleet.api.kinds import KINDS
 from tunefleet.api.schema import Schema
 
 from .strategies import Json, values
 
-MODULES = (base_model, common, conditions, inference_endpoint, inspection, lora_adapter)
+MODULES = (base_model, canary, common, conditions, inference_endpoint, inspection, lora_adapter)
 
 
 MODELS = [

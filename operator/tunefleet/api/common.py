@@ -114,6 +114,8 @@ class VersionStatus(Schema):
     """Why it was refused, or is still being read."""
     message: str | None = None
     """One sentence for people."""
+    lineage: dict[str, Annotated[str, Field(max_length=1024)]] | None = Field(default=None, max_length=64)
+    """What the source itself tells of the version's origin, such as an MLflow run's parameters and metrics."""
 
 
 class ObjectStatus(Schema):

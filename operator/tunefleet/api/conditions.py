@@ -21,6 +21,9 @@ class ConditionType(StrEnum):
     """Present and True while work goes on."""
     STALLED = "Stalled"
     """Present and True when only a change of the spec, or of something named in the message, can help."""
+    ROLLED_BACK = "RolledBack"
+    """Present and True when a canary was worse than the serving version and was taken back; it stays so until
+    activeVersion or rollout change."""
 
 
 class Reason(StrEnum):
@@ -32,7 +35,7 @@ class Reason(StrEnum):
     ACCEPTED = "Accepted"
     """Every version of the base model was read and found good."""
     SCALED_TO_ZERO = "ScaledToZero"
-    """The endpoint has no replicas because its spec says so."""
+    """Nothing runs for it, because its spec says so or because nobody asked for it. A request wakes an adapter."""
 
     # With Ready=Unknown and Reconciling=True:
     INSPECTING = "Inspecting"
@@ -46,6 +49,10 @@ class Reason(StrEnum):
     """Engines are fetching or loading the version."""
     PROGRESSING = "Progressing"
     """Pods of the wanted revision are starting."""
+    CANARY = "Canary"
+    """The active version gets its share of the requests, step by step."""
+    PAUSED = "Paused"
+    """A canary stays at its step, because rollout.paused says so or because the step has no duration."""
 
     # Lifted from children, with Ready=False or Unknown:
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -111,6 +118,20 @@ class Reason(StrEnum):
     """Every adapter slot of the endpoint is taken. Raise adapters.slots, or select fewer adapters."""
     LOAD_FAILED = "LoadFailed"
     """The engine refused the adapter. The message is the engine's."""
+    NO_EFFECT = "NoEffect"
+    """The engine answers with the adapter exactly as without it. Its weights may be all zero: train or export it
+    anew."""
+    WRONG_WEIGHTS = "WrongWeights"
+    """The engine answers with other weights than this version's: its fingerprint is another adapter's, or not the one
+    that was recorded for these bytes. It gets no traffic."""
+    CANARY_WORSE = "CanaryWorse"
+    """The new version failed more often or answered more slowly than it may, and was taken back. The message has the
+    figures."""
+    WOULD_ORPHAN = "WouldOrphan"
+    """Adapters that clients use are pinned to the base version that serves now. Promote them to versions for the new
+    one, or set rollout.allowOrphans."""
+    DISK_FULL = "DiskFull"
+    """There is no room for the files. Give the pod more ephemeral storage, or a cache volume."""
 
 
 class Condition(Schema):

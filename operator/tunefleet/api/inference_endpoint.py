@@ -137,6 +137,11 @@ class EndpointRollout(Schema):
 
     keep_warm: Annotated[int, Field(ge=0, le=604800)] = 300
     """Seconds that the old revision's pods stay after the new one serves, so that going back takes no start."""
+    history_limit: Annotated[int, Field(ge=0, le=20)] = 10
+    """Number of former revisions that status.history remembers, each with what to write into the spec to go back."""
+    allow_orphans: bool = False
+    """Whether another base version may take over although adapters that clients use are pinned to the present one and
+    would not be answered any more."""
 
 
 class InferenceEndpointSpec(Schema):
@@ -211,6 +216,23 @@ class Revision(Schema):
     """When it came into this state."""
 
 
+class RevisionRecord(Schema):
+    """A revision that took the traffic over, and the part of the spec that makes it again."""
+
+    name: str
+    """Name of its Deployment."""
+    time: str
+    """When it took over."""
+    from_name: str | None = Field(default=None, validation_alias="from", serialization_alias="from")
+    """Name of the revision before; absent for the first."""
+    cause: str
+    """What caused it: Created, Changed, RolledBack, or a sentence."""
+    changes: Annotated[tuple[str, ...], Field(max_length=32)] = ()
+    """What differs from the revision before, a line each, such as `model.version: 1 -> 2`."""
+    spec: Annotated[str, Field(max_length=16384)]
+    """The fields model, engine, parallelism, accelerator and adapters of the spec, as JSON."""
+
+
 class InferenceEndpointStatus(ObjectStatus):
     """What runs for the endpoint."""
 
@@ -218,6 +240,8 @@ class InferenceEndpointStatus(ObjectStatus):
     """What was worked out for the wanted revision."""
     revisions: Annotated[tuple[Revision, ...], Field(max_length=16, json_schema_extra=keyed_by("name"))] = ()
     """The sets of engine pods, the wanted one last."""
+    history: Annotated[tuple[RevisionRecord, ...], Field(max_length=21)] = ()
+    """Revisions that took the traffic over, latest last."""
     replicas: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Number of pods of the serving revision, also reported by the scale subresource."""
     ready_replicas: int = 0

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .canary import AdapterRollout, CanaryStatus
 from .common import (
     MAX_VERSIONS,
     ObjectMeta,
@@ -30,6 +31,16 @@ class LoRAAdapterVersion(Version):
 
     base_model_version: VersionNumber
     """The version of the base that it was trained on. Adapter and base are served as a unit."""
+
+
+class Loading(Schema):
+    """On how many engine pods an adapter is. Free slots are filled beyond that, the most asked-for adapters first."""
+
+    min_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Number of pods of an endpoint that hold it at least. 0: it sleeps when nobody asked for idleSeconds, and a
+    request loads it."""
+    idle_seconds: Annotated[int, Field(ge=1, le=604800)] = 1800
+    """Seconds without a request until an adapter with minReplicas 0 is unloaded."""
 
 
 class LoRAAdapterSpec(Schema):
@@ -62,6 +73,22 @@ class LoRAAdapterSpec(Schema):
     """The versions that there are. An entry never changes; add a new one, and remove old ones that no longer serve."""
     keep_warm: Annotated[int, Field(ge=0, le=8)] = 1
     """Number of former versions that stay loaded, so that going back to them takes no load."""
+    loading: Loading = Loading()
+    """On how many engine pods it is, and when it may sleep."""
+    rollout: AdapterRollout = AdapterRollout()
+    """How a new active version takes the traffic over. Without steps it does so at once."""
+
+
+MAX_FINGERPRINTS = 8
+
+
+class Fingerprint(Schema):
+    """Greedy log-probabilities of a fixed prompt under one version on one kind of engine."""
+
+    engine: Annotated[str, Field(max_length=64)]
+    """Digest of what can change the figures: vLLM's version, base, number format, parallelism and device."""
+    logprobs: Annotated[tuple[float, ...], Field(max_length=64)]
+    """Natural logarithms of probabilities, one for each token after the first."""
 
 
 class LoRAAdapterVersionStatus(VersionStatus):
@@ -73,6 +100,11 @@ class LoRAAdapterVersionStatus(VersionStatus):
     """The rank of its tensors; the highest, where modules differ."""
     target_modules: Annotated[tuple[str, ...], Field(max_length=64)] = ()
     """The modules that it adapts."""
+    fingerprints: Annotated[
+        tuple[Fingerprint, ...], Field(max_length=MAX_FINGERPRINTS, json_schema_extra=keyed_by("engine"))
+    ] = ()
+    """What it makes of a fixed prompt, recorded at its first load on each kind of engine and compared at every later
+    one."""
 
 
 class Traffic(Schema):
@@ -120,6 +152,10 @@ class LoRAAdapterStatus(ObjectStatus):
     """Versions that answer, with their shares."""
     loaded: Loaded = Loaded()
     """On how many engine pods the serving version is."""
+    asleep_since: str | None = None
+    """When it was unloaded because nobody asked for it; absent while it is awake."""
+    canary: CanaryStatus | None = None
+    """The active version while it is not the serving one and traffic moves in steps, or after it was taken back."""
     versions: Annotated[
         tuple[LoRAAdapterVersionStatus, ...],
         Field(max_length=4 * MAX_VERSIONS, json_schema_extra=keyed_by("version")),

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tunefleet.api.common import MAX_MESSAGE, Digest, SourceUriText
 from tunefleet.api.conditions import Reason
+from tunefleet.api.lora_adapter import MAX_FINGERPRINTS, Fingerprint
 from tunefleet.api.schema import Schema
 
 ADAPTERS_PATH = "/v1/adapters"
@@ -45,6 +46,8 @@ class DesiredAdapter(Schema):
     """Rank of its tensors, as inspected."""
     secret_name: str | None = None
     """Secret of the pod's namespace with the source's credentials."""
+    fingerprints: Annotated[tuple[Fingerprint, ...], Field(max_length=MAX_FINGERPRINTS)] = ()
+    """What was recorded for these bytes, by kind of engine. A load whose figures differ is refused."""
 
 
 class AdaptersRequest(Schema):
@@ -103,6 +106,10 @@ class AdapterReport(Schema):
     """Percent of the bytes transferred, while Fetching."""
     load_seconds: float | None = None
     """Seconds that the engine took for the last load, the probe included."""
+    fingerprint: Fingerprint | None = None
+    """What was measured at the last load; the operator records the first of each kind of engine."""
+    compared: bool = False
+    """Whether a recorded fingerprint of this kind of engine was known, and agreed."""
 
 
 class AdaptersReport(Schema):

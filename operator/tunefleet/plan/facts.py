@@ -16,6 +16,7 @@ from tunefleet.api.inspection import InspectionResult
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.engine.adapters_api import AdaptersReport
 
+from .demand import DemandReport
 from .served_names import Served, owners
 
 Manifest = Mapping[str, Any]
@@ -112,6 +113,8 @@ class Facts:
     nodes: Mapping[str, Node] = field(default_factory=_empty)
     reports: Mapping[Key, AdaptersReport] = field(default_factory=_empty)
     """By pod: the latest report of each agent that answers; absent when it does not."""
+    gateways: Mapping[Key, DemandReport | None] = field(default_factory=_empty)
+    """By living gateway pod: its latest report; None while it has not answered yet, which is not the same as idle."""
     inspections: Mapping[InspectionRequest, Inspection] = field(default_factory=_empty)
     """Questions asked of agents by this process; nothing is lost when they are forgotten."""
 
