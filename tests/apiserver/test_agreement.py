@@ -147,14 +147,17 @@ def keeping_the_rules(spec: Json) -> Json:
         spec.pop("parallelism", None)
     if spec.get("parallelism", {}).get("tensor", "Auto") != "Auto":
         spec["parallelism"].pop("pipeline", None)
+    if "steps" in spec.get("rollout", {}):
+        spec["rollout"]["steps"].sort(key=lambda step: step["weight"])
     if "extraArgs" in spec.get("engine", {}):
         spec["engine"]["extraArgs"] = [a for a in spec["engine"]["extraArgs"] if owned_flag(a) is None]
     return spec
 
 
 def with_keys_apart(status: Json) -> Json:
-    """The status without two conditions of a type, two entries of a version or two revisions of a name."""
-    for field, key in (("conditions", "type"), ("versions", "version"), ("revisions", "name")):
-        if field in status:
-            status[field] = list({entry[key]: entry for entry in status[field]}.values())
+    """The status without two entries of one key in any list that has one."""
+    keys = {"conditions": "type", "versions": "version", "revisions": "name", "fingerprints": "engine"}
+    for structure in (status, *status.get("versions", ())):
+        for field in structure.keys() & keys.keys():
+            structure[field] = list({entry[keys[field]]: entry for entry in structure[field]}.values())
     return status
