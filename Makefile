@@ -78,9 +78,13 @@ generated: $(VENV)/installed ## Committed generated files are what the code gene
 
 ##@ Measure it
 .PHONY: bench
-bench: $(VENV)/installed ## Roll-backs under load, and each process's footprint; needs what `make demo` leaves
-	$(BIN)/python -m dev.bench.rollback
+bench: up ## A few promotions, roll-backs and kills under load, and each process's footprint
+	$(BIN)/python -m dev.bench.swap --quick
 	$(BIN)/python -m dev.bench.footprint
+
+.PHONY: bench-swap
+bench-swap: up ## Hundreds of promotions and roll-backs, new adapters, kills; every answer held against its weights
+	$(BIN)/python -m dev.bench.swap
 
 ##@ Change it
 .PHONY: generate

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from openai import APIError, AsyncOpenAI
 
@@ -22,6 +23,16 @@ class Question:
     model: str
     text: str
     max_tokens: int = 64
+    logprobs: bool = False
+    """Whether the answer shall come with its tokens' log-probabilities."""
+
+
+class Token(NamedTuple):
+    """One token of an answer."""
+
+    text: str
+    logprob: float
+    """Natural logarithm of its probability."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,10 @@ class Answer:
     exact_version: str = ""
     """`model` of the response: NAME@vN-DIGEST8."""
     text: str = ""
+    tokens: tuple[Token, ...] = ()
+    """Empty unless the question asked for log-probabilities."""
+    first_token: float | None = None
+    """When a stream's first part came."""
     stream: bool = False
     finished: bool = False
     """A finish_reason arrived: the answer is whole."""
@@ -64,37 +79,45 @@ class Load:
                 messages=[{"role": "user", "content": question.text}],
                 temperature=0,
                 max_tokens=question.max_tokens,
+                logprobs=question.logprobs,
             )
         except APIError as error:
             return self._keep(Answer(question, started, self.clock(), error=f"{type(error).__name__}: {error}"))
         choice = response.choices[0]
         text, finished = choice.message.content or "", choice.finish_reason is not None
-        return self._keep(Answer(question, started, self.clock(), response.model, text, finished=finished))
+        return self._keep(
+            Answer(question, started, self.clock(), response.model, text, _tokens(choice), finished=finished)
+        )
 
     async def stream(self, question: Question) -> Answer:
         """One streamed request; broken when it ends without a finish_reason."""
-        started, exact, finished, parts = self.clock(), "", False, list[str]()
-        error = ""
+        started, exact, finished, error = self.clock(), "", False, ""
+        parts, tokens, first = list[str](), list[Token](), None
         try:
             chunks = await self.client.chat.completions.create(
                 model=question.model,
                 messages=[{"role": "user", "content": question.text}],
                 temperature=0,
                 max_tokens=question.max_tokens,
+                logprobs=question.logprobs,
                 stream=True,
             )
             async for chunk in chunks:
-                exact = chunk.model
+                exact, first = chunk.model, first or self.clock()
                 for choice in chunk.choices:
                     parts.append(choice.delta.content or "")
+                    tokens += _tokens(choice)
                     finished = finished or choice.finish_reason is not None
         except (APIError, OSError) as failure:
             error = f"{type(failure).__name__}: {failure}"
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
         return self._keep(
-            Answer(question, started, self.clock(), exact, "".join(parts), stream=True, finished=finished, error=error)
-        )
+            Answer(
+                question, started, self.clock(), exact, "".join(parts), tuple(tokens), first,
+                stream=True, finished=finished, error=error,
+            )
+        )  # fmt: skip
 
     async def first(self, wanted: Callable[[Answer], bool]) -> Answer:
         """The first answer that is wanted, among those collected and those to come."""
@@ -145,6 +168,12 @@ class Load:
             answer = await self.stream(question)
             if answer.error and await _set_within(stop, 0.2):
                 return
+
+
+def _tokens(choice: Any) -> tuple[Token, ...]:
+    """Of a choice of a response or of a stream's part."""
+    content = choice.logprobs.content if choice.logprobs else None
+    return tuple(Token(token.token, token.logprob) for token in content or ())
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -3,7 +3,6 @@
 import pytest
 
 from dev.bench.figures import percentile
-from dev.bench.rollback import Change, stale
 from dev.demo.load import Answer, Question
 from dev.demo.verdict import Verdict, came_late, judge
 
@@ -38,12 +37,6 @@ def test_each_answer_is_counted_as_what_it_is(answer: Answer, verdict: Verdict) 
 def test_answers_of_the_former_version_count_only_for_requests_that_began_after_the_change() -> None:
     early, late = _answer("german@v2-ffffffff", started=1.0), _answer("german@v2-ffffffff", started=3.0)
     assert came_late([early, late, _answer(started=4.0)], "german@v1", since=2.0) == [late]
-
-
-def test_a_stale_answer_is_found_however_late_it_comes() -> None:
-    changes = [Change("german@v2", 0.0, 1.0), Change("german@v1", 10.0, 11.0)]
-    during, after_first, late = (_answer("german@v2-ffffffff", started=s) for s in (10.5, 5.0, 30.0))
-    assert stale([during, after_first, late, _answer(started=20.0)], changes) == [late]
 
 
 def test_percentiles_are_values_that_were_measured() -> None:
