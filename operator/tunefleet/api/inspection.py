@@ -23,7 +23,8 @@ class AdapterFacts(Schema):
     """What adapter_config.json and the tensors of a LoRA adapter say; enough to judge it against a base."""
 
     rank: int
-    """The highest rank that its tensors have; 0 when it has no LoRA tensor."""
+    """The lowest max rank of an engine that takes it: the highest of its tensors' ranks, of `r` and of rank_pattern.
+    0 when it has no LoRA tensor."""
     ranks: tuple[int, ...] = ()
     """Every rank that its tensors have, rising."""
     configured_rank: int
@@ -40,6 +41,16 @@ class AdapterFacts(Schema):
     """Modules whose tensors do not have the rank that r and rank_pattern give them, at most five."""
     layers: int
     """The highest layer index of its tensors plus one."""
+    every_layer: bool = False
+    """adapter_config.json lists kinds of modules and no layers, so every layer that has them should be adapted."""
+    missing_in_layers: tuple[str, ...] = ()
+    """With every_layer: modules that a layer lacks although others have them, with that layer, at most five."""
+    experts: int = 0
+    """The highest expert index of its tensors plus one."""
+    incomplete_experts: tuple[str, ...] = ()
+    """Mixtures of experts of which some expert lacks tensors that others have, at most five."""
+    vocabulary: int | None = None
+    """Rows of the base's embedding where PEFT saved that beside the adapter."""
     base_model_name: str | None = None
     """base_model_name_or_path of adapter_config.json: what the author's disk called the base; a hint, not a check."""
     features: tuple[str, ...] = ()

@@ -14,8 +14,10 @@ from .digest import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from .errors import ArtifactError
 from .finite import FLOAT_FORMATS, largest_magnitude
 from .header import LENGTH_BYTES, Tensor, header_length, parse_header
+from .layers import incomplete_experts, layer_count, missing_in_layers
+from .patterns import MAX_COST
 from .peft import MAX_CONFIG_BYTES, PeftConfig, invalid, parse_peft_config
-from .tensor_names import LoraName, is_base_embedding, layer_index, module_pattern, parse_lora_name
+from .tensor_names import LoraName, expert_index, is_base_embedding, module_pattern, parse_lora_name
 
 MAX_HEADER_BYTES = 32 * 2**20
 """Of an adapter's safetensors header: 94 thousand tensors of a large mixture of experts take 14 MB."""
@@ -43,6 +45,7 @@ class _Found:
 
     modules: dict[str, _Module] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
+    vocabulary: int | None = None
 
 
 def read_adapter(directory: Path) -> AdapterFacts:
@@ -51,6 +54,7 @@ def read_adapter(directory: Path) -> AdapterFacts:
     path = directory / ADAPTER_WEIGHTS
     tensors = _header(path)
     found = _sort_out(tensors)
+    _require_bounded_matching(config, found)
     magnitudes = {tensor.name: largest_magnitude(path, tensor) for tensor in tensors if tensor.dtype in FLOAT_FORMATS}
     return _facts(config, tensors, found, magnitudes)
 
@@ -60,9 +64,9 @@ def _read_config(path: Path) -> bytes:
         with path.open("rb") as stream:
             raw = stream.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError as error:
-        raise invalid(f"{ADAPTER_CONFIG} is missing; the URI must name the directory that PEFT saved") from error
+        raise invalid(f"{ADAPTER_CONFIG} is missing; set the URI to the directory that PEFT saved.") from error
     if len(raw) > MAX_CONFIG_BYTES:
-        raise invalid(f"{ADAPTER_CONFIG} is larger than {MAX_CONFIG_BYTES} bytes; save the adapter again")
+        raise invalid(f"{ADAPTER_CONFIG} is larger than {MAX_CONFIG_BYTES} bytes; save it with PEFT's save_pretrained.")
     return raw
 
 
@@ -74,7 +78,7 @@ def _header(path: Path) -> tuple[Tensor, ...]:
             return parse_header(ADAPTER_WEIGHTS, size, stream.read(length))
     except FileNotFoundError as error:
         raise ArtifactError(
-            Reason.WEIGHTS_INVALID, f"{ADAPTER_WEIGHTS} is missing; save the adapter with safe_serialization=True"
+            Reason.WEIGHTS_INVALID, f"{ADAPTER_WEIGHTS} is missing; save the adapter with safe_serialization=True."
         ) from error
 
 
@@ -82,6 +86,7 @@ def _sort_out(tensors: Iterable[Tensor]) -> _Found:
     found = _Found()
     for tensor in tensors:
         if is_base_embedding(tensor.name):
+            found.vocabulary = tensor.shape[0] if tensor.shape else 0
             continue
         name = parse_lora_name(tensor.name)
         if name is None or tensor.dtype not in FLOAT_FORMATS or len(tensor.shape) != 2 or 0 in tensor.shape:
@@ -109,21 +114,27 @@ def _facts(
 ) -> AdapterFacts:
     pairs = {path: (m.a, m.b) for path, m in found.modules.items() if m.a is not None and m.b is not None}
     ranks = sorted({rank for a, b in pairs.values() for rank in (a.shape[0], b.shape[1])})
+    rules = {path: config.rank_and_scaling(path) for path in pairs}
     shapes = _shapes({path: (a.shape[1], b.shape[0]) for path, (a, b) in pairs.items()})
     return AdapterFacts(
-        rank=max(ranks, default=0),
+        rank=max(ranks[-1], config.highest_rank) if ranks else 0,
         ranks=tuple(ranks),
         configured_rank=config.rank,
         target_modules=_targets(config),
         unmatched_targets=_unmatched(config, pairs),
         modules={path: sizes.pop() for path, sizes in shapes.items() if len(sizes) == 1},
         mixed_modules=_examples(path for path, sizes in shapes.items() if len(sizes) > 1),
-        rank_mismatches=_rank_mismatches(config, pairs),
-        layers=max((index + 1 for path in pairs if (index := layer_index(path)) is not None), default=0),
+        rank_mismatches=_rank_mismatches(rules, pairs),
+        layers=layer_count(pairs),
+        every_layer=config.every_layer,
+        missing_in_layers=_examples(missing_in_layers(pairs)) if config.every_layer else (),
+        experts=max((index + 1 for path in pairs if (index := expert_index(path)) is not None), default=0),
+        incomplete_experts=_examples(incomplete_experts(pairs)),
+        vocabulary=found.vocabulary,
         base_model_name=config.base_model_name and config.base_model_name[:200],
         features=config.features[:MAX_NAMED],
         non_finite=_examples(name for name, value in magnitudes.items() if math.isinf(value)),
-        largest=_largest(config, pairs, magnitudes),
+        largest=_largest(rules, pairs, magnitudes),
         unexpected_tensors=_examples(found.unexpected),
         tensors=len(tensors),
     )
@@ -139,7 +150,9 @@ def _shapes(sizes: Mapping[str, tuple[int, int]]) -> dict[str, set[tuple[int, in
         shapes.setdefault(module_pattern(path), set()).add(size)
     if len(shapes) > MAX_MODULES:
         raise ArtifactError(
-            Reason.WEIGHTS_INVALID, f"{ADAPTER_WEIGHTS} adapts {len(shapes)} kinds of modules; at most {MAX_MODULES}"
+            Reason.WEIGHTS_INVALID,
+            f"{ADAPTER_WEIGHTS} adapts {len(shapes)} kinds of modules and at most {MAX_MODULES} are known; "
+            "save it with the names that PEFT gives.",
         )
     return shapes
 
@@ -162,14 +175,25 @@ def _unmatched(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:
     return _examples(missing)
 
 
-def _rank_mismatches(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:
-    wrong = (path for path, (a, b) in pairs.items() if {a.shape[0], b.shape[1]} != {config.rank_of(path)})
+_Rules = Mapping[str, tuple[int, float]]
+
+
+def _rank_mismatches(rules: _Rules, pairs: _Pairs) -> tuple[str, ...]:
+    wrong = (path for path, (a, b) in pairs.items() if {a.shape[0], b.shape[1]} != {rules[path][0]})
     return _examples(wrong)
 
 
-def _largest(config: PeftConfig, pairs: _Pairs, magnitudes: Mapping[str, float]) -> float:
+def _largest(rules: _Rules, pairs: _Pairs, magnitudes: Mapping[str, float]) -> float:
     """The engine stores A, and B times its scaling, in the base's dtype."""
-    scaled = (
-        max(magnitudes[a.name], magnitudes[b.name] * abs(config.scaling_of(path))) for path, (a, b) in pairs.items()
-    )
+    scaled = (max(magnitudes[a.name], magnitudes[b.name] * abs(rules[path][1])) for path, (a, b) in pairs.items())
     return max((value for value in scaled if math.isfinite(value)), default=0.0)
+
+
+def _require_bounded_matching(config: PeftConfig, found: _Found) -> None:
+    """Every pattern is matched with every module, here and in the engine."""
+    cost = config.rank_pattern.cost(found.modules) + config.alpha_pattern.cost(found.modules)
+    if cost > MAX_COST:
+        raise invalid(
+            f"{ADAPTER_CONFIG}: rank_pattern and alpha_pattern have too many or too complex keys for "
+            f"{len(found.modules)} modules; write plain names of modules."
+        )

@@ -22,6 +22,11 @@ FIRST_READ_BYTES = 64 * 1024
 """Holds the length and most adapters' whole header: one request instead of two."""
 MAX_RANK = 8
 """Dimensions of a tensor."""
+MAX_STRUCTURE = 2_000_000
+"""Brackets, commas and colons of a header. Each stands for at most one value, of about 100 bytes once parsed: a header
+within the limit of bytes could otherwise take gigabytes. 94 thousand tensors of one adapter have 1.2 million of them.
+"""
+_STRUCTURE = (b"{", b"[", b",", b":")
 
 DTYPE_BITS = {
     "BOOL": 8,
@@ -114,7 +119,9 @@ def header_length(name: str, size: int, first: bytes, limit: int = MAX_HEADER_BY
 
 def _document(name: str, raw: bytes) -> dict[str, Any]:
     if raw[:1] != b"{":
-        raise _invalid(name, "its header does not begin with '{'; it is not a safetensors file")
+        raise _invalid(name, "its header does not begin with '{', as that of a safetensors file does")
+    if sum(map(raw.count, _STRUCTURE)) > MAX_STRUCTURE:
+        raise _invalid(name, "its header describes more tensors than any model has")
     try:
         document = json.loads(raw, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -152,4 +159,4 @@ def _short(name: str) -> str:
 
 
 def _invalid(name: str, detail: str) -> ArtifactError:
-    return ArtifactError(Reason.WEIGHTS_INVALID, f"{name} cannot be served: {detail}. Save it again as safetensors")
+    return ArtifactError(Reason.WEIGHTS_INVALID, f"{name} cannot be served: {detail}; save it again as safetensors.")

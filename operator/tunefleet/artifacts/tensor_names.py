@@ -10,6 +10,10 @@ from typing import Literal
 PEFT_PREFIX = "base_model.model."
 MAX_NAME = 256
 """Characters of a tensor's name; real ones have about 80."""
+MAX_PARTS = 24
+"""Dots in a tensor's name; real ones have about 10."""
+MAX_INDEX = 9
+"""Digits of an index in a path."""
 
 _HALVES: tuple[tuple[str, Literal["A", "B"], bool], ...] = (
     (".lora_A.weight", "A", False),
@@ -33,7 +37,7 @@ class LoraName:
 
 def parse_lora_name(name: str) -> LoraName | None:
     """The parts of a LoRA tensor's name, or None when the engine would not know what to do with it."""
-    if len(name) > MAX_NAME:
+    if len(name) > MAX_NAME or name.count(".") > MAX_PARTS or not name.isprintable():
         return None
     for suffix, half, embedding in _HALVES:
         if name.endswith(suffix):
@@ -49,9 +53,20 @@ def is_base_embedding(name: str) -> bool:
 
 def module_pattern(module: str) -> str:
     """A module's path with `*` for every index: model.layers.*.self_attn.q_proj."""
-    return ".".join("*" if part.isdecimal() else part for part in module.split("."))
+    return ".".join("*" if _is_index(part) else part for part in module.split("."))
 
 
 def layer_index(module: str) -> int | None:
     """The first index in a module's path, which is its layer's, or None for modules outside of layers."""
-    return next((int(part) for part in module.split(".") if part.isdecimal()), None)
+    return next((int(part) for part in module.split(".") if _is_index(part)), None)
+
+
+def expert_index(module: str) -> int | None:
+    """The index of an expert in a mixture, or None for modules outside of experts."""
+    _, found, rest = module.partition(".experts.")
+    index = rest.partition(".")[0]
+    return int(index) if found and _is_index(index) else None
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdecimal() and len(part) <= MAX_INDEX
