@@ -2,6 +2,7 @@
 
 from tests.plan.fleet import adapter_files, adapter_version, base_files, base_model, endpoint, lora_adapter, standing
 from tests.plan.simulation import Cluster
+from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.plan.facts import Key
 
 
@@ -19,6 +20,11 @@ def small_fleet() -> Cluster:
     german = [adapter_version("german", 1), adapter_version("german", 2)]
     cluster.add(base_model(versions=(1, 2)), lora_adapter("german", german), lora_adapter("pirate"), endpoint())
     return cluster
+
+
+def leaving() -> InferenceEndpoint:
+    """It may move to a base version that adapters are not pinned to."""
+    return endpoint(rollout={"allowOrphans": True})
 
 
 def test_three_objects_become_a_serving_fleet() -> None:
@@ -72,7 +78,7 @@ def test_promotion_and_rollback_move_the_name_and_keep_the_former_version_loaded
 
 def test_a_base_version_moves_forth_and_back_with_the_former_pods_kept() -> None:
     cluster = small_fleet()
-    cluster.add(lora_adapter("german", [adapter_version("german", 1)], keepWarm=1), lora_adapter("pirate"))
+    cluster.add(lora_adapter("german", [adapter_version("german", 1)], keepWarm=1), lora_adapter("pirate"), leaving())
     cluster.settle()
     cluster.serve_base(2)
     cluster.settle()
@@ -106,6 +112,7 @@ def test_a_former_revision_goes_when_nothing_needs_it() -> None:
 
 def test_an_adapter_pinned_to_the_former_base_version_keeps_its_pods() -> None:
     cluster = small_fleet()
+    cluster.add(leaving())
     cluster.settle()
     cluster.serve_base(2)
     cluster.settle_for(900)
@@ -117,6 +124,7 @@ def test_an_adapter_pinned_to_the_former_base_version_keeps_its_pods() -> None:
 
 def test_a_warm_revision_keeps_its_pods_and_gets_no_more() -> None:
     cluster = small_fleet()
+    cluster.add(leaving())
     cluster.settle()
     cluster.serve_base(2)
     cluster.settle()

@@ -14,6 +14,7 @@ from .finding import Finding
 from .holdings import holdings, target_name
 from .judgement import obstacle_of
 from .name_conflict import name_conflict
+from .orphans import serving_base
 from .selection import carrying_endpoints, selected_adapters
 from .serving_version import Serving, answering_pods
 from .summary import Obstacle, failing, refused, working
@@ -104,7 +105,7 @@ def base_version_not_served(view: AdapterView) -> Obstacle | None:
     wanted = view.active.base_model_version
     if any(_serves(endpoint, wanted) for endpoint in view.endpoints):
         return None
-    others = ", ".join(f"{e.metadata.name} version {e.spec.model.version}" for e in view.endpoints)
+    others = ", ".join(_served(endpoint) for endpoint in view.endpoints)
     return refused(
         Reason.BASE_VERSION_NOT_SERVED,
         f"version {view.active.version} is pinned to base version {wanted}, and {others} is served; "
@@ -176,7 +177,21 @@ CHECKS: tuple[Check, ...] = (
 
 def _serves(endpoint: InferenceEndpoint, base_version: int) -> bool:
     running = (r.base_model_version for r in endpoint.status.revisions if r.state != "Draining")
-    return endpoint.spec.model.version == base_version or base_version in running
+    return (endpoint.spec.model.version == base_version and not _stays(endpoint)) or base_version in running
+
+
+def _stays(endpoint: InferenceEndpoint) -> bool:
+    """It does not move to the version that its spec names."""
+    return any(c.reason is Reason.WOULD_ORPHAN for c in endpoint.status.conditions)
+
+
+def _served(endpoint: InferenceEndpoint) -> str:
+    name = endpoint.metadata.name
+    return (
+        f"{name} version {serving_base(endpoint)} (WouldOrphan)"
+        if _stays(endpoint)
+        else (f"{name} version {endpoint.spec.model.version}")
+    )
 
 
 def _is_full(view: AdapterView, endpoint: InferenceEndpoint, name: str | None) -> bool:

@@ -10,10 +10,14 @@ from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.api.names import ANNOTATION_ENGINE_NAME, LABEL_BASE_VERSION, LABEL_REVISION
 
 from .child_failures import deployment_failure, first_failure
+from .endpoint_history import Takeover, history
 from .finding import Finding
 from .observed import ObservedRevision
+from .orphans import listed
+from .revision import RevisionParameters
 from .rollout import Step
 from .summary import Obstacle, conditions, failing, summarize, working
+from .times import rfc3339
 from .wanted_revision import WantedRevision, endpoint_plan
 
 MAX_REVISIONS = 16
@@ -34,6 +38,8 @@ class EndpointView:
     adapters: tuple[LoRAAdapter, ...]
     pins: Mapping[str, tuple[str, ...]]
     """Adapters that keep a revision alive, by its name."""
+    unread: tuple[str, ...] = ()
+    """Adapters that move along with the base, whose active version is still being read."""
 
     @property
     def serving(self) -> str | None:
@@ -60,11 +66,30 @@ def endpoint_status(view: EndpointView, now: datetime) -> InferenceEndpointStatu
         conditions=conditions(endpoint.status.conditions, summary, generation=generation, now=now),
         plan=endpoint_plan(view.wanted) if view.wanted else endpoint.status.plan,
         revisions=_revisions(view),
+        history=history(endpoint.status.history, _takeover(view), endpoint.spec, rfc3339(now)),
         replicas=len(serving.pods) if serving else 0,
         ready_replicas=view.ready(view.serving),
         selector=f"{LABEL_REVISION}={view.serving}" if view.serving else "",
         adapters=len(view.adapters),
     )
+
+
+def _takeover(view: EndpointView) -> Takeover | None:
+    serving = view.revision(view.serving)
+    if serving is None:
+        return None
+    records = view.endpoint.status.history
+    return Takeover(
+        name=serving.name,
+        parameters=serving.parameters,
+        wanted=view.wanted is not None and view.wanted.name == serving.name,
+        former=_parameters(view, records[-1].name) if records else None,
+    )
+
+
+def _parameters(view: EndpointView, name: str) -> RevisionParameters | None:
+    revision = view.revision(name)
+    return revision.parameters if revision else None
 
 
 def _revisions(view: EndpointView) -> tuple[Revision, ...]:
@@ -135,11 +160,17 @@ def _obstacle(view: EndpointView) -> Obstacle | None:
     ready = view.ready(name)
     if view.serving == name and (ready >= replicas):
         return None
-    progress = f"revision {name}: {ready} of {replicas} replicas ready"
+    progress = f"revision {name}: {ready} of {replicas} replicas ready{_unread(view)}"
     failure = _failure(view.revision(name))
     if failure is not None:
         return failing(Finding(failure.reason, f"{failure.message} ({progress})"))
     return working(Reason.PROGRESSING, progress)
+
+
+def _unread(view: EndpointView) -> str:
+    if not view.unread:
+        return ""
+    return f", active versions of {listed(view.unread)} still to be read"
 
 
 def _failure(revision: ObservedRevision | None) -> Finding | None:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.common import MAX_MESSAGE
+from tunefleet.api.conditions import Reason
+from tunefleet.api.inference_endpoint import InferenceEndpoint, InferenceEndpointStatus
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.engine.adapters_api import DesiredAdapter
 
@@ -15,13 +17,14 @@ from .endpoint_status import EndpointView, endpoint_status
 from .facts import Facts, Key, ObjectRef
 from .holdings import Holding, holdings, leaving_seconds
 from .observed import ObservedRevision, missing_revision, observed_revisions
+from .orphans import Orphans, orphans, serving_base, would_orphan
 from .outcome import condition_events, status_patches
 from .pinning import pinning_adapters
-from .plan import Deletion
+from .plan import Deletion, Event
 from .rollout import Candidate, Step, advance, expiry
 from .selection import selected_adapters
 from .summary import Obstacle
-from .target import endpoint_target
+from .target import BaseTarget, endpoint_target
 from .wanted_revision import WantedRevision, wanted_revision
 
 KIND = "InferenceEndpoint"
@@ -39,6 +42,8 @@ class _Scene:
     wanted: WantedRevision | None
     obstacle: Obstacle | None
     """Why nothing is wanted."""
+    orphans: Orphans
+    """Adapters that what is wanted would leave behind."""
 
 
 def decide(facts: Facts, key: Key, now: datetime) -> Decision:
@@ -48,17 +53,17 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
         return Decision()
     scene = _scene(facts, endpoint, now)
     steps = _advance(scene, now)
-    view = EndpointView(
-        endpoint, scene.observed, steps, scene.wanted, scene.obstacle, scene.adapters, _pins(scene, steps)
-    )
-    status = endpoint_status(view, now)
+    status = endpoint_status(_view(scene, steps), now)
     ref = scene.owner.ref
     return Decision(
         children=_children(facts, scene, steps),
         delete=_deletions(scene, steps),
         assignments=dict(_orders(scene, steps)),
         statuses=status_patches(ref, endpoint.status, status),
-        events=condition_events(ref, endpoint.metadata, endpoint.status, status),
+        events=(
+            *condition_events(ref, endpoint.metadata, endpoint.status, status),
+            *_takeover_events(ref, endpoint, status),
+        ),
         requeue_after=_requeue(scene, steps, now),
         why=tuple(_why(scene, steps)),
     )
@@ -68,7 +73,7 @@ def _scene(facts: Facts, endpoint: InferenceEndpoint, now: datetime) -> _Scene:
     adapters = selected_adapters(facts, endpoint)
     held = tuple(h for adapter in adapters for h in holdings(adapter, now))
     observed = observed_revisions(facts, endpoint)
-    target = endpoint_target(facts, endpoint)
+    target, left = _target(facts, endpoint)
     obstacle = target if isinstance(target, Obstacle) else None
     wanted = None
     if not isinstance(target, Obstacle):
@@ -77,13 +82,41 @@ def _scene(facts: Facts, endpoint: InferenceEndpoint, now: datetime) -> _Scene:
             observed = (*observed, missing_revision(facts, endpoint, wanted.name, wanted.parameters))
     meta = endpoint.metadata
     owner = Owner(ObjectRef(KIND, meta.namespace, meta.name), meta.uid)
-    return _Scene(endpoint, owner, adapters, held, observed, wanted, obstacle)
+    return _Scene(endpoint, owner, adapters, held, observed, wanted, obstacle, left)
+
+
+def _target(facts: Facts, endpoint: InferenceEndpoint) -> tuple[BaseTarget | Obstacle, Orphans]:
+    """What the spec asks for, unless that would leave adapters behind."""
+    target = endpoint_target(facts, endpoint)
+    left = Orphans() if isinstance(target, Obstacle) else orphans(facts, endpoint, target.version)
+    if isinstance(target, Obstacle) or not left.stranded:
+        return target, left
+    return would_orphan(target.version, serving_base(endpoint), left.stranded), left
+
+
+def _view(scene: _Scene, steps: tuple[Step, ...]) -> EndpointView:
+    return EndpointView(
+        scene.endpoint,
+        scene.observed,
+        steps,
+        scene.wanted,
+        scene.obstacle,
+        scene.adapters,
+        _pins(scene, steps),
+        scene.orphans.unread,
+    )
 
 
 def _advance(scene: _Scene, now: datetime) -> tuple[Step, ...]:
     candidates = [_candidate(scene, revision) for revision in scene.observed]
-    wanted = scene.wanted.name if scene.wanted else None
-    return advance(candidates, wanted, scene.endpoint.spec.rollout.keep_warm, now)
+    return advance(candidates, _wanted_name(scene), scene.endpoint.spec.rollout.keep_warm, now)
+
+
+def _wanted_name(scene: _Scene) -> str | None:
+    """What would leave adapters behind is not begun, nor gone on with: what serves is what is wanted meanwhile."""
+    if scene.orphans.stranded:
+        return next((r.name for r in scene.observed if r.state == "Serving"), None)
+    return scene.wanted.name if scene.wanted else None
 
 
 def _candidate(scene: _Scene, revision: ObservedRevision) -> Candidate:
@@ -91,10 +124,16 @@ def _candidate(scene: _Scene, revision: ObservedRevision) -> Candidate:
         name=revision.name,
         state=revision.state,
         since=revision.since,
-        can_serve=_can_serve(scene, revision),
+        can_serve=not _waits(scene, revision) and _can_serve(scene, revision),
         answers=bool(revision.ready_pods),
         pinned=bool(pinning_adapters(revision, [r for r in scene.observed if r.state == "Serving"], scene.adapters)),
     )
+
+
+def _waits(scene: _Scene, revision: ObservedRevision) -> bool:
+    """Adapters that move along with the base are still being read, and somebody answers meanwhile."""
+    others = (r for r in scene.observed if r.name != revision.name and r.state == "Serving")
+    return bool(scene.orphans.unread) and any(r.ready_pods for r in others)
 
 
 def _can_serve(scene: _Scene, revision: ObservedRevision) -> bool:
@@ -181,6 +220,16 @@ def _requeue(scene: _Scene, steps: Sequence[Step], now: datetime) -> float | Non
     times = [expiry(steps, scene.endpoint.spec.rollout.keep_warm, now)]
     times.extend(leaving_seconds(adapter, now) for adapter in scene.adapters)
     return min((t for t in times if t is not None), default=None)
+
+
+def _takeover_events(ref: ObjectRef, endpoint: InferenceEndpoint, latest: InferenceEndpointStatus) -> tuple[Event, ...]:
+    """Told when another revision answers, whichever condition changes with it."""
+    if not latest.history or latest.history[-1].name in {r.name for r in endpoint.status.history[-1:]}:
+        return ()
+    last = latest.history[-1]
+    changes = f": {'; '.join(last.changes)}" if last.changes else ""
+    message = f"{last.cause}: revision {last.name} answers{changes}"[:MAX_MESSAGE]
+    return (Event(ref, endpoint.metadata.uid, "Normal", Reason.SERVING, message),)
 
 
 def _why(scene: _Scene, steps: Sequence[Step]) -> Iterable[str]:

@@ -26,14 +26,15 @@ def pinning_adapters(
     names = {
         adapter.metadata.name: name
         for adapter in adapters
-        if (name := serving_name(adapter)) and _base_version(adapter) == version
+        if (name := serving_name(adapter)) and serving_base_version(adapter) == version
     }
     return tuple(
         sorted(label for label, name in names.items() if _may_hold(revision, name) and not _held(others, name))
     )
 
 
-def _base_version(adapter: LoRAAdapter) -> int | None:
+def serving_base_version(adapter: LoRAAdapter) -> int | None:
+    """The base version that the version which answers is pinned to."""
     serving = adapter.status.serving_version
     entry = entry_of(adapter.status.versions, serving) if serving is not None else None
     return entry.base_model_version if entry else None
