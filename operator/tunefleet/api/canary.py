@@ -49,7 +49,8 @@ class AdapterRollout(Schema):
     analysis: CanaryAnalysis | None = None
     """What the new version must keep to, or it is taken back."""
     paused: bool = False
-    """Whether the present step stays as it is. Analysis goes on: a bad version is taken back all the same."""
+    """Whether the present step stays as it is. Its time and its analysis go on: a bad version is taken back all the
+    same, and a step whose time is over ends when this is false again."""
     skip_steps_for: VersionNumber | None = None
     """A version that shall have all requests at once, whatever steps are left and whatever analysis said of it."""
 
@@ -65,7 +66,7 @@ class CanarySample(Schema):
     """Estimated from a histogram; absent while no streamed answer was counted."""
 
 
-CanaryState = Literal["Progressing", "Paused", "RolledBack"]
+CanaryState = Literal["Progressing", "Paused", "Waiting", "RolledBack"]
 
 
 class CanaryStatus(Schema):
@@ -74,17 +75,19 @@ class CanaryStatus(Schema):
     version: int
     """The new version."""
     state: CanaryState
-    """Progressing through its steps, Paused, or RolledBack: taken back until activeVersion or rollout change."""
+    """Progressing through its steps; Paused at one; Waiting for an engine pod that holds it; or RolledBack: taken back
+    until activeVersion, rollout.steps or rollout.analysis change."""
     step: int
     """Number of the step, from 0."""
     weight: int
-    """Share of the requests that it gets, in percent; 0 when it was taken back."""
+    """Share of the requests that it gets, in percent; 0 while Waiting and when it was taken back."""
     since: str
     """When the step began, or when it was taken back."""
     rollout: str
-    """Digest of spec.rollout that this follows; a version that was taken back is tried again when it changes."""
+    """Digest of rollout.steps and rollout.analysis that this follows; when it changes the canary begins anew, also that
+    of a version that was taken back."""
     canary: CanarySample | None = None
-    """Of the new version, when it was last looked at."""
+    """Of the new version, when it was last looked at in this step."""
     stable: CanarySample | None = None
     """Of the serving version in the same time."""
     message: Annotated[str, Field(max_length=1024)] = ""

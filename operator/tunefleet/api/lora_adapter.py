@@ -128,16 +128,17 @@ class Loaded(Schema):
 
 
 class Transition(Schema):
-    """A change of the serving version."""
+    """A version left traffic, and another one answers."""
 
     time: str
     """When it happened."""
     from_version: int | None = Field(default=None, validation_alias="from", serialization_alias="from")
-    """The version before; absent for the first."""
+    """The version that left; absent for the first."""
     to_version: int = Field(validation_alias="to", serialization_alias="to")
-    """The version after."""
+    """The version that serves after."""
     cause: str
-    """What caused it: Promoted, RolledBack, or a sentence."""
+    """What caused it: Promoted (up) or RolledBack (down) when the serving version changed; CanaryWorse with the figures,
+    CanaryAborted or CanarySuperseded when a canary left."""
 
 
 MAX_HISTORY = 32
@@ -162,7 +163,7 @@ class LoRAAdapterStatus(ObjectStatus):
     ] = ()
     """One entry for each version, removed ones included, because a number is never used again for other bytes."""
     history: Annotated[tuple[Transition, ...], Field(max_length=MAX_HISTORY)] = ()
-    """Changes of the serving version, latest last."""
+    """Changes of the serving version, and canaries that left traffic; latest last."""
 
 
 class LoRAAdapter(Schema):

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from tunefleet.api.canary import CanaryState
 from tunefleet.api.conditions import ConditionType, Reason
 from tunefleet.api.inference_endpoint import CPU, InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter, LoRAAdapterVersion, LoRAAdapterVersionStatus
 from tunefleet.engine.adapters_api import AdapterReport, AdapterState
 
+from .canary_message import taken_back
 from .facts import Facts
 from .finding import Finding
 from .holdings import holdings, target_name
@@ -152,6 +154,26 @@ def load_failed(view: AdapterView) -> Obstacle | None:
     return None
 
 
+def taken_back_finding(served: Serving) -> Finding | None:
+    """Of an active version that was worse than it may be."""
+    canary = served.canary
+    if canary is None or canary.state != "RolledBack":
+        return None
+    return Finding(Reason.CANARY_WORSE, taken_back(canary, served.version))
+
+
+def canary_worse(view: AdapterView) -> Obstacle | None:
+    """The active version was taken back."""
+    found = taken_back_finding(view.serving)
+    return refused(found.reason, found.message) if found else None
+
+
+def canary_runs(view: AdapterView) -> Obstacle | None:
+    """The active version gets its share in steps."""
+    canary = view.serving.canary
+    return working(_OF_CANARY[canary.state], canary.message) if canary and canary.state in _OF_CANARY else None
+
+
 def not_loaded(view: AdapterView) -> Obstacle | None:
     """On its way onto the engines, or the engines are on theirs."""
     active = view.adapter.spec.active_version
@@ -170,9 +192,17 @@ CHECKS: tuple[Check, ...] = (
     base_version_not_served,
     rank_too_high,
     no_free_slot,
+    canary_worse,
     load_failed,
+    canary_runs,
     not_loaded,
 )
+
+_OF_CANARY: dict[CanaryState, Reason] = {
+    "Progressing": Reason.CANARY,
+    "Paused": Reason.PAUSED,
+    "Waiting": Reason.LOADING,
+}
 
 
 def _serves(endpoint: InferenceEndpoint, base_version: int) -> bool:

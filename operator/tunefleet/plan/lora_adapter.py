@@ -1,5 +1,6 @@
 """LoRAAdapter: read every version once, judge it against its base, and move the served name when engines are ready."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from tunefleet.api.conditions import Reason
@@ -12,8 +13,10 @@ from tunefleet.api.lora_adapter import (
 )
 from tunefleet.api.names import version_name
 
-from .adapter_obstacles import AdapterView, first_obstacle
+from .adapter_events import adapter_events
+from .adapter_obstacles import AdapterView, first_obstacle, taken_back_finding
 from .agents import agents_for
+from .canary import requeue_after
 from .decision import Decision, Owner
 from .facts import Facts, Key, ObjectRef
 from .finding import Finding
@@ -22,7 +25,6 @@ from .inspection import Reading, Subject, read_version
 from .judgement import judge, refusal, reuse_known, waiting
 from .name_conflict import name_conflict
 from .outcome import condition_events, status_patches
-from .plan import Event
 from .readings import combined
 from .serving_version import Serving, serving
 from .summary import conditions, summarize
@@ -46,14 +48,16 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
     served = serving(facts, known, now)
     status = _status(facts, known, served, now)
     ref = ObjectRef(KIND, *key)
-    return combined(
+    decision = combined(
         [(_subject(adapter, entry.version), reading) for entry, reading in judged],
         statuses=status_patches(ref, adapter.status, status),
         events=(
             *condition_events(ref, adapter.metadata, adapter.status, status),
-            *_transition_events(ref, adapter, served),
+            *adapter_events(ref, adapter, served),
         ),
     )
+    times = (decision.requeue_after, requeue_after(served.canary, adapter.spec.rollout, now))
+    return replace(decision, requeue_after=min((t for t in times if t is not None), default=None))
 
 
 def _version(
@@ -121,10 +125,13 @@ def _status(facts: Facts, known: LoRAAdapter, served: Serving, now: datetime) ->
     summary = summarize(first_obstacle(AdapterView(facts, known, served, now)), _answered(facts, known, served))
     return LoRAAdapterStatus(
         observed_generation=generation,
-        conditions=conditions(known.status.conditions, summary, generation=generation, now=now),
+        conditions=conditions(
+            known.status.conditions, summary, generation=generation, now=now, rolled_back=taken_back_finding(served)
+        ),
         serving_version=served.version,
         traffic=served.traffic,
         loaded=served.loaded,
+        canary=served.canary,
         versions=known.status.versions,
         history=served.history,
     )
@@ -136,13 +143,3 @@ def _answered(facts: Facts, adapter: LoRAAdapter, served: Serving) -> Finding | 
     name = version_name(adapter.served_name, served.version)
     pods = served.loaded.ready
     return Finding(Reason.SERVING, f"{name} answers on {pods} engine pod{'s' if pods != 1 else ''}")
-
-
-def _transition_events(ref: ObjectRef, adapter: LoRAAdapter, served: Serving) -> tuple[Event, ...]:
-    """Told when the served name moves, whichever condition changes with it."""
-    if len(served.history) == 0 or served.history == adapter.status.history:
-        return ()
-    last = served.history[-1]
-    former = f", before: version {last.from_version}" if last.from_version is not None else ""
-    message = f"{last.cause}: version {last.to_version} answers{former}"
-    return (Event(ref, adapter.metadata.uid, "Normal", Reason.SERVING, message),)

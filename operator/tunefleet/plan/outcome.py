@@ -18,6 +18,8 @@ UNEVENTFUL = frozenset(
         Reason.NO_ENDPOINT,
         Reason.LOADING,
         Reason.PROGRESSING,
+        Reason.CANARY,
+        Reason.PAUSED,
     }
 )
 """Reasons that nobody has to act on."""

@@ -1,8 +1,9 @@
-"""The three conditions of an object, by one rule for all kinds.
+"""The conditions of an object, by one rule for all kinds.
 
 Ready       True: what is routed answers. Unknown: work is under way. False: broken, nobody is answered.
 Reconciling present and True while the spec is not reached yet and waiting helps.
 Stalled     present and True when only a change by somebody can help.
+RolledBack  present and True when a canary was taken back.
 
 An object whose *new* version is refused while the former one serves is Ready=True (clients are answered, nobody is
 to be woken) and Stalled=True with the refusal: kstatus, Helm and Argo CD call that failed, a pager on Ready does not.
@@ -19,7 +20,7 @@ from tunefleet.api.conditions import Condition, ConditionType, Reason, Status, s
 from .finding import Finding
 from .times import rfc3339
 
-_ORDER = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
+_ORDER = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.ROLLED_BACK)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,12 @@ def summarize(obstacle: Obstacle | None, answered: Finding | None) -> Summary:
 
 
 def conditions(
-    existing: tuple[Condition, ...], summary: Summary, *, generation: int, now: datetime
+    existing: tuple[Condition, ...],
+    summary: Summary,
+    *,
+    generation: int,
+    now: datetime,
+    rolled_back: Finding | None = None,
 ) -> tuple[Condition, ...]:
     """The conditions in a fixed order, so that equal statuses are equal; absent ones were not True."""
     wanted: dict[ConditionType, tuple[Status, Finding]] = {ConditionType.READY: (summary.ready, summary.finding)}
@@ -93,6 +99,8 @@ def conditions(
         wanted[ConditionType.RECONCILING] = ("True", summary.reconciling)
     if summary.stalled:
         wanted[ConditionType.STALLED] = ("True", summary.stalled)
+    if rolled_back:
+        wanted[ConditionType.ROLLED_BACK] = ("True", rolled_back)
     result = existing
     for type_, (status, finding) in wanted.items():
         message = finding.message[:MAX_MESSAGE]
