@@ -14,8 +14,9 @@ from tunefleet.api.schema import Schema
 DEMAND_PATH = "/v1/demand"
 LONG_POLL_SECONDS = 10.0
 
-FIRST_TOKEN_BOUNDS: tuple[float, ...] = tuple(round(0.001 * 1.2**n, 6) for n in range(64))
-"""Upper bounds, in seconds, of the buckets of a trial's histogram: 1 ms to 97 s, each 20 % above the one before."""
+FIRST_TOKEN_BOUNDS: tuple[float, ...] = tuple(round(0.001 * 1.1**n, 6) for n in range(128))
+"""Upper bounds, in seconds, of the buckets of a trial's histogram: 1 ms to 181 s, each 10 % above the one before.
+What a canary is compared by is known to two of them."""
 
 
 class AdapterDemand(Schema):
@@ -42,7 +43,7 @@ class VersionSample(Schema):
     """Requests that ended, but for those whose client left before the answer began."""
     errors: int = 0
     """Of these: 5xx, broken streams, and no answer."""
-    first_token: Annotated[tuple[int, ...], Field(max_length=65)] = ()
+    first_token: Annotated[tuple[int, ...], Field(max_length=129)] = ()
     """Streamed answers by time to first token: one count for each of FIRST_TOKEN_BOUNDS, and one for what is above."""
 
 
@@ -62,7 +63,9 @@ class DemandReport(Schema):
 
     etag: str
     """BOOT-N; another boot means that counting began anew."""
+    since: str = ""
+    """When the process began to count, RFC 3339: what is not listed was not asked for since then. Empty: unknown."""
     adapters: tuple[AdapterDemand, ...] = ()
-    """Adapters asked for in the last hour, or with requests now."""
+    """Adapters asked for since then, in the last week (the longest idleSeconds) at least, or with requests now."""
     trials: tuple[Trial, ...] = ()
     """Canaries that have traffic."""
