@@ -43,7 +43,7 @@ def rank_is_as_configured(candidate: Candidate) -> Finding | None:
     return Finding(
         Reason.RANK_MISMATCH,
         f"adapter_config.json says r={adapter.configured_rank} and the tensors have rank {ranks} "
-        f"(at {names(adapter.rank_mismatches)}); configuration and weights are of different trainings.",
+        f"(at {names(adapter.rank_mismatches)}); save the configuration and the weights of one training together.",
     )
 
 
