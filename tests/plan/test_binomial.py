@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import comb
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunefleet.plan.binomial import lower_median_rank, lower_rate_bound, upper_tail
@@ -23,6 +23,7 @@ def exact_upper_tail(successes: int, trials: int, rate: float) -> Fraction:
 
 
 @given(SIZES, st.data(), RATES)
+@settings(deadline=None)
 def test_the_tail_is_the_sum_of_its_terms(trials: int, data: st.DataObject, rate: float) -> None:
     successes = data.draw(st.integers(0, trials + 1))
     exact = float(exact_upper_tail(successes, trials, rate))
@@ -36,6 +37,7 @@ def test_certain_and_impossible_rates(rate: float, tail: float) -> None:
 
 
 @given(SIZES, st.data(), SIGNIFICANCES)
+@settings(deadline=None)
 def test_the_rate_bound_is_where_the_tail_is_the_significance(
     trials: int, data: st.DataObject, significance: float
 ) -> None:
@@ -46,6 +48,7 @@ def test_the_rate_bound_is_where_the_tail_is_the_significance(
 
 
 @given(SIZES, SIGNIFICANCES)
+@settings(deadline=None)
 def test_the_rate_bound_rises_with_the_successes(trials: int, significance: float) -> None:
     bounds = [lower_rate_bound(n, trials, significance) for n in range(trials + 1)]
     assert bounds[0] == 0
@@ -53,6 +56,7 @@ def test_the_rate_bound_rises_with_the_successes(trials: int, significance: floa
 
 
 @given(SIZES, SIGNIFICANCES)
+@settings(deadline=None)
 def test_the_median_rank_is_the_highest_that_keeps_to_the_significance(size: int, significance: float) -> None:
     def wrong(rank: int) -> Fraction:
         """The order statistic is above the median when fewer than `rank` of the sample are below it."""

@@ -161,7 +161,7 @@ def advance(former: CanaryStatus | None, scene: Scene, now: datetime) -> Course:
 
 def requeue_after(canary: CanaryStatus | None, rollout: AdapterRollout, now: datetime) -> float | None:
     """Seconds until time alone may move it; with an analysis also until gateways have counted on."""
-    if canary is None or canary.state not in ("Progressing", "Paused"):
+    if canary is None or canary.state not in ("Progressing", "Paused") or not _follows(canary, rollout):
         return None
     left = _left(canary, rollout, now)
     times = [LONG_POLL_SECONDS] if rollout.analysis else []
@@ -185,9 +185,14 @@ def _trigger(canary: CanaryStatus | None, scene: Scene, now: datetime) -> Trigge
         return Trigger.SKIPPED if scene.ready else None
     if canary is None:
         return Trigger.BEGUN if scene.ready else None
-    if canary.rollout != rollout_digest(scene.rollout):
+    if not _follows(canary, scene.rollout):
         return Trigger.CHANGED
     return _of_standing(canary, scene, now)
+
+
+def _follows(canary: CanaryStatus, rollout: AdapterRollout) -> bool:
+    """Otherwise its step is none of these."""
+    return canary.rollout == rollout_digest(rollout)
 
 
 def _at_once(scene: Scene) -> bool:
@@ -309,7 +314,7 @@ def _begun(step: int, scene: Scene, begins: str) -> CanaryStatus:
 
 
 def _worded(canary: CanaryStatus | None, scene: Scene, now: datetime) -> CanaryStatus | None:
-    if canary is None or canary.state == "RolledBack":
+    if canary is None or canary.state == "RolledBack" or not _follows(canary, scene.rollout):
         return canary
     overdue = canary.state == "Progressing" and _left(canary, scene.rollout, now) <= 0
     return canary.model_copy(update={"message": canary_message(canary, scene.rollout, overdue=overdue)})
