@@ -27,3 +27,14 @@ def test_message_that_does_not_fit_is_a_refusal() -> None:
     refused = InspectionResult.model_validate_json(message)
     assert refused.reason is Reason.WEIGHTS_INVALID
     assert "too many or too long names" in refused.message
+
+
+def test_the_lineage_is_shortened_before_anything_else_is_lost() -> None:
+    told = {f"param.p{n:02}": "x" * 200 for n in range(40)}
+    result = described(14).model_copy(update={"lineage": told})
+    message = result.termination_message()
+    assert len(message.encode()) <= MAX_RESULT_BYTES
+    read = InspectionResult.model_validate_json(message)
+    assert read.adapter == result.adapter
+    assert read.lineage
+    assert list(read.lineage.items()) == list(told.items())[: len(read.lineage)]

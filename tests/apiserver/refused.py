@@ -3,7 +3,9 @@
 from .manifests import Json, adapter, base_model, endpoint, named, sourced, version
 
 URI_HELP = (
-    "write pvc://CLAIM/PATH, s3://BUCKET/PREFIX, or hf://ORG/NAME, optionally with /PATH and @REVISION; "
+    "write pvc://CLAIM/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, hf://ORG/NAME, "
+    "oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:DIGEST, https://HOST/PATH, "
+    "mlflow://NAME/VERSION or mlflow://NAME@ALIAS; after hf://ORG/NAME may stand /PATH and @REVISION; "
     "parts of a path consist of letters, digits and ._=+- and do not start with a dot"
 )
 OBJECT_NAME = "write the name of an object: at most 63 lowercase letters, digits, '-' and '.'"
@@ -77,8 +79,24 @@ REFUSED = {
         f'spec.versions[0].digest: Invalid value: "md5:00": {DIGEST_HELP}',
     ),
     "source: unknown scheme": Refusal(
-        sourced("gs://models/german"),
-        f'spec.versions[0].source.uri: Invalid value: "gs://models/german": {URI_HELP}',
+        sourced("ftp://models/german"),
+        f'spec.versions[0].source.uri: Invalid value: "ftp://models/german": {URI_HELP}',
+    ),
+    "source: without TLS": Refusal(
+        sourced("http://models/german"),
+        f'spec.versions[0].source.uri: Invalid value: "http://models/german": {URI_HELP}',
+    ),
+    "source: password in the address": Refusal(
+        sourced("https://me:mine@models/german"),
+        f'spec.versions[0].source.uri: Invalid value: "https://me:mine@models/german": {URI_HELP}',
+    ),
+    "source: registry without tag": Refusal(
+        sourced("oci://ghcr.io/german"),
+        f'spec.versions[0].source.uri: Invalid value: "oci://ghcr.io/german": {URI_HELP}',
+    ),
+    "source: MLflow without version": Refusal(
+        sourced("mlflow://german"),
+        f'spec.versions[0].source.uri: Invalid value: "mlflow://german": {URI_HELP}',
     ),
     "source: a path of this machine": Refusal(
         sourced("/models/german"),

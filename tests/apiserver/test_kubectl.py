@@ -159,7 +159,9 @@ EXPLAINED = {
     "lora": "A LoRA adapter of a base model and its numbered versions, one of which answers.",
     "lora.spec.activeVersion": "The version that shall answer. Patch it up to promote and down to roll back.",
     "lora.spec.versions.source.uri": (
-        "Place of the files: pvc://CLAIM/PATH, s3://BUCKET/PREFIX or hf://ORG/NAME@REVISION."
+        "Place of the files: pvc://CLAIM/PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, "
+        "hf://ORG/NAME@REVISION, oci://REGISTRY/REPOSITORY:TAG, https://HOST/PATH or mlflow://NAME/VERSION. A branch, "
+        "a tag or an alias is resolved once, to what status.versions[].resolvedUri says."
     ),
     "lora.spec.keepWarm": "Number of former versions that stay loaded, so that going back to them takes no load.",
     "iep": "Engine pods that serve one version of a base model and the adapters selected for it.",

@@ -75,10 +75,17 @@ class Source(Schema):
     )
 
     uri: SourceUriText
-    """Place of the files: `pvc://CLAIM/PATH`, `s3://BUCKET/PREFIX` or `hf://ORG/NAME@REVISION`."""
+    """Place of the files: `pvc://CLAIM/PATH`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`,
+    `hf://ORG/NAME@REVISION`, `oci://REGISTRY/REPOSITORY:TAG`, `https://HOST/PATH` or `mlflow://NAME/VERSION`. A branch,
+    a tag or an alias is resolved once, to what `status.versions[].resolvedUri` says."""
     secret_ref: ObjectReference | None = None
     """Secret of this namespace with the credentials. Keys for s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-    AWS_SESSION_TOKEN, AWS_ENDPOINT_URL and AWS_REGION. Keys for hf: HF_TOKEN and HF_ENDPOINT."""
+    AWS_SESSION_TOKEN, AWS_ENDPOINT_URL and AWS_REGION. For gs: GOOGLE_SERVICE_ACCOUNT_KEY (JSON). For az:
+    AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN. For hf: HF_TOKEN and
+    HF_ENDPOINT. For oci: username and password, or .dockerconfigjson. For https: username and password, or token. For
+    mlflow: MLFLOW_TRACKING_URI with MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and
+    the keys of the store that holds the artifacts. CA_CERTIFICATE is the authority (PEM) of a private oci, https or
+    mlflow server."""
 
 
 class Version(Schema):
@@ -105,7 +112,7 @@ class VersionStatus(Schema):
     digest: str | None = None
     """The sha256 over its files."""
     resolved_uri: str | None = None
-    """The URI, with a branch or tag resolved to a commit."""
+    """The URI, with a branch, tag or alias resolved to a commit, digest or version. Engine pods fetch from it."""
     size_bytes: int | None = None
     """Bytes of all its files."""
     accepted: bool | None = None

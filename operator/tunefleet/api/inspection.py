@@ -16,6 +16,11 @@ from .schema import Schema
 MAX_RESULT_BYTES = 4096
 """Size of a termination message: https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/"""
 
+MAX_LINEAGE = 64
+"""Entries."""
+MAX_LINEAGE_VALUE = 1024
+"""Characters."""
+
 InspectedKind = Literal["adapter", "base"]
 
 
@@ -71,7 +76,7 @@ class InspectionResult(Schema):
     kind: InspectedKind
     """What it was read as."""
     resolved_uri: str | None = None
-    """The URI with branch or tag resolved to a commit."""
+    """The URI with branch, tag or alias resolved to a commit, digest or version."""
     digest: str | None = None
     """sha256 over the files."""
     size_bytes: int | None = None
@@ -80,6 +85,10 @@ class InspectionResult(Schema):
     """Set for adapters that could be read."""
     architecture: Architecture | None = None
     """Set for bases that could be read."""
+    lineage: dict[str, Annotated[str, Field(max_length=MAX_LINEAGE_VALUE)]] | None = Field(
+        default=None, max_length=MAX_LINEAGE
+    )
+    """What the source tells of its origin, the most telling first. Never a credential."""
     reason: Reason | None = None
     """Why it cannot be read; absent when it could."""
     transient: bool = False
@@ -88,9 +97,13 @@ class InspectionResult(Schema):
     """One sentence for people."""
 
     def termination_message(self) -> str:
-        """JSON of at most MAX_RESULT_BYTES bytes. Facts that do not fit are refused; real ones are far smaller."""
+        """JSON of at most MAX_RESULT_BYTES bytes. The last of the lineage is left out first; facts that do not fit then
+        are refused, and real ones are far smaller."""
         text = self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
         if len(text.encode()) <= MAX_RESULT_BYTES:
             return text
+        if self.lineage:
+            told = list(self.lineage.items())[:-1]
+            return self.model_copy(update={"lineage": dict(told) or None}).termination_message()
         message = "its modules or tensors have too many or too long names to be described; save it with standard names"
         return InspectionResult(kind=self.kind, reason=Reason.WEIGHTS_INVALID, message=message).termination_message()

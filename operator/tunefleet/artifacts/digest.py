@@ -17,8 +17,10 @@ from tunefleet.api.inspection import InspectedKind
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+PICKLED_WEIGHTS = ("adapter_model.bin", "adapter_model.pt")
+"""Never read; their presence explains why there is nothing else."""
 
-_TOKENIZER = frozenset(
+TOKENIZER_FILES = frozenset(
     {
         "added_tokens.json",
         "chat_template.jinja",
@@ -31,7 +33,7 @@ _TOKENIZER = frozenset(
         "vocab.txt",
     }
 )
-_ADAPTER = frozenset({ADAPTER_CONFIG, ADAPTER_WEIGHTS}) | _TOKENIZER
+_ADAPTER = frozenset({ADAPTER_CONFIG, ADAPTER_WEIGHTS}) | TOKENIZER_FILES
 _BASE_SUFFIXES = frozenset({".safetensors", ".json", ".model", ".txt", ".jinja", ".tiktoken"})
 _BASE_EXCLUDED = ("consolidated",)
 """Mistral repositories hold all weights twice; the engine reads the other copy."""

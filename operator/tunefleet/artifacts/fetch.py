@@ -49,26 +49,38 @@ async def fetch(
     files = await files_that_count(source, kind)
     partial = partial_directory(root, digest or source.uri)
     try:
+        if digest is None:  # nothing could tell whether a half that an ended process left is of the same bytes
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
         resumed, hashes = await _transfer(source, files, partial, report)
-        if resumed and digest is not None and version_digest(hashes) != digest:
+        if resumed and _mismatch(source, files, hashes, digest):
             await asyncio.to_thread(shutil.rmtree, partial)  # the half that was kept may be of other bytes
             _, hashes = await _transfer(source, files, partial, report)
-        if digest is not None and (actual := version_digest(hashes)) != digest:
+        if error := _mismatch(source, files, hashes, digest):
             await asyncio.to_thread(shutil.rmtree, partial)
-            raise digest_mismatch(source.uri, digest, actual)
+            raise error
         return await asyncio.to_thread(complete, partial, root, hashes)
     except OSError as error:
         raise translate_disk_error(error) from error
     finally:
-        if digest is None:  # nothing could tell later that a kept half is of other bytes
+        if digest is None:
             await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
 
 
-def digest_mismatch(uri: str, expected: str, actual: str) -> ArtifactError:
-    """The bytes are not those that were asked for."""
+def _mismatch(
+    source: Source, files: Sequence[RemoteFile], hashes: Mapping[str, str], digest: str | None
+) -> ArtifactError | None:
+    """What arrived is not what was asked for, or not what the source itself says."""
+    if wrong := [file.name for file in files if file.sha256 not in {None, hashes[file.name]}]:
+        return ArtifactError(
+            Reason.DIGEST_MISMATCH,
+            f"{source.uri}: {wrong[0]} has not the sha256 that its source says; upload it again",
+            transient=True,
+        )
+    if digest is None or (actual := version_digest(hashes)) == digest:
+        return None
     return ArtifactError(
         Reason.DIGEST_MISMATCH,
-        f"{uri} holds {actual}, not {expected}; put other bytes at a new path and add a new version for them",
+        f"{source.uri} holds {actual}, not {digest}; put other bytes at a new path and add a new version for them",
     )
 
 

@@ -87,8 +87,7 @@ async def open_hf(uri: SourceUri, environment: Mapping[str, str]) -> HfSource:
     )
     if not listing:
         raise not_found(f"{uri}: the repository has no files there; check the path")
-    pinned = SourceUri(uri.scheme, uri.place, uri.path, info.sha)
-    return HfSource(str(pinned), repo, folder, info.sha, listing, endpoint, token, get_async_session())
+    return HfSource(str(uri.at(info.sha)), repo, folder, info.sha, listing, endpoint, token, get_async_session())
 
 
 def _translate(uri: str, error: Exception) -> ArtifactError:

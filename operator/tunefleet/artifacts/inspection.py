@@ -11,16 +11,14 @@ from tunefleet.api.inspection import InspectedKind, InspectionResult
 
 from .adapter import read_adapter
 from .base import read_base
-from .digest import ADAPTER_WEIGHTS, version_digest
+from .digest import ADAPTER_WEIGHTS, PICKLED_WEIGHTS, version_digest
 from .errors import ArtifactError
 from .fetch import fetch, files_that_count
 from .opening import open_source
 from .progress import Progress, Report
 from .pvc import MOUNT_ROOT
-from .source import RemoteFile, Source, chunks
+from .source import RemoteFile, Source, Traced, chunks
 from .store import StoredVersion
-
-PICKLED_WEIGHTS = ("adapter_model.bin", "adapter_model.pt")
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,14 @@ async def inspect_adapter(question: Question, root: Path, report: Report = lambd
         async with open_source(question.uri, question.environment, mount_root=question.mount_root) as source:
             await _require_safetensors(source)
             stored = await fetch(source, "adapter", root, digest=question.digest, report=report)
-            return await describe_adapter(stored, source.uri)
+            return await describe_adapter(stored, source.uri, lineage_of(source))
     except ArtifactError as error:
         return refusal("adapter", error)
 
 
-async def describe_adapter(stored: StoredVersion, uri: str) -> InspectionResult:
+async def describe_adapter(
+    stored: StoredVersion, uri: str, lineage: Mapping[str, str] | None = None
+) -> InspectionResult:
     """What an adapter that is on the disk is. Raises ArtifactError when its files are broken."""
     return InspectionResult(
         kind="adapter",
@@ -54,6 +54,7 @@ async def describe_adapter(stored: StoredVersion, uri: str) -> InspectionResult:
         digest=stored.digest,
         size_bytes=stored.size_bytes,
         adapter=await asyncio.to_thread(read_adapter, stored.directory),
+        lineage=dict(lineage) if lineage else None,
     )
 
 
@@ -70,9 +71,15 @@ async def inspect_base(question: Question, report: Report = lambda _: None) -> I
                 digest=digest,
                 size_bytes=sum(file.size for file in files),
                 architecture=architecture,
+                lineage=dict(lineage_of(source)) or None,
             )
     except ArtifactError as error:
         return refusal("base", error)
+
+
+def lineage_of(source: Source) -> Mapping[str, str]:
+    """What the source tells of its files' origin, if it can."""
+    return source.lineage if isinstance(source, Traced) else {}
 
 
 def refusal(kind: InspectedKind, error: ArtifactError) -> InspectionResult:

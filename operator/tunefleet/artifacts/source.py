@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import stamina
 
@@ -37,7 +37,7 @@ class Source(Protocol):
 
     @property
     def uri(self) -> str:
-        """The URI with branch or tag resolved to a commit."""
+        """The URI with branch, tag or alias resolved to a commit, digest or version."""
         ...
 
     async def files(self) -> tuple[RemoteFile, ...]:
@@ -50,6 +50,16 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A source that knows where its files come from."""
+
+    @property
+    def lineage(self) -> Mapping[str, str]:
+        """At most MAX_LINEAGE texts by name, without credentials."""
         ...
 
 

@@ -60,6 +60,7 @@ def _accepted(version: Version, result: InspectionResult) -> BaseModelVersionSta
         resolved_uri=result.resolved_uri or version.source.uri,
         size_bytes=result.size_bytes,
         accepted=True,
+        lineage=result.lineage,
         architecture=result.architecture,
     )
 

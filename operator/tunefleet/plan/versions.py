@@ -68,12 +68,6 @@ def merged(current: Iterable[Entry], former: Iterable[Entry]) -> tuple[Entry, ..
     return tuple(sorted(listed + gone[len(gone) - min(room, len(gone)) :], key=lambda e: e.version))
 
 
-def source_place(uri: str) -> tuple[Scheme, str, str]:
-    """Scheme, place and path: what stays the same when a branch is resolved to a commit."""
-    source = parse_source(uri)
-    return source.scheme, source.place, source.path
-
-
 @lru_cache(maxsize=1 << 14)
 def claim_of(uri: str) -> str | None:
     """The PersistentVolumeClaim that has to be mounted to read this URI."""
@@ -85,7 +79,12 @@ def _same_bytes(entry: VersionStatus, version: Version) -> bool:
     """As far as spec and status can tell; the agents check every byte again before an engine sees them."""
     if version.digest and entry.digest and version.digest != entry.digest:
         return False
-    return entry.resolved_uri is None or source_place(entry.resolved_uri) == source_place(version.source.uri)
+    return entry.resolved_uri is None or _resolved(version.source.uri, entry.resolved_uri)
+
+
+@lru_cache(maxsize=1 << 14)
+def _resolved(asked: str, resolved: str) -> bool:
+    return parse_source(asked).may_be(parse_source(resolved))
 
 
 def _reduced(entry: Entry) -> Entry:
