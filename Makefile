@@ -93,6 +93,7 @@ generate: $(VENV)/installed ## Write crds/, the chart's copies and the generated
 	$(BIN)/python -m tunefleet.api.crdgen $(OUT)/crds
 	$(BIN)/python -m tunefleet.api.crdgen $(OUT)/charts/tunefleet/crds
 	$(BIN)/python -m tunefleet.api.reference $(OUT)/docs/reference
+	$(BIN)/python -m tunefleet.cli.reference $(OUT)/docs/reference
 
 .PHONY: format
 format: $(VENV)/installed ## Let ruff rewrite what it can

@@ -74,21 +74,24 @@ class Client:
 
     def __init__(self, configuration: Any) -> None:
         self._api: Any = kubernetes_client.ApiClient(configuration)  # type: ignore[no-untyped-call,unused-ignore]
+        self.server: str = configuration.host
+        """URL of the API server."""
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> Self:
-        """With this kubeconfig, else KUBECONFIG, else the pod's service account, else ~/.kube/config.
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
+        """With this kubeconfig, else KUBECONFIG, else the pod's service account, else ~/.kube/config; of a kubeconfig
+        with this context, else its current one.
 
         Raises NoClusterError with a sentence that says what is missing.
         """
         configuration = type.__call__(kubernetes_client.Configuration)
         path = kubeconfig or os.environ.get("KUBECONFIG")
         try:
-            if path is None and _in_cluster():
+            if path is None and context is None and _in_cluster():
                 kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call,unused-ignore]
             else:
                 await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call,unused-ignore]
-                    config_file=path, client_configuration=configuration, persist_config=False
+                    config_file=path, context=context, client_configuration=configuration, persist_config=False
                 )
         except (kubernetes_config.ConfigException, OSError, YAMLError, TypeError) as error:  # TypeError: no mapping
             raise NoClusterError(f"No way to an API server: {error} Set KUBECONFIG, or run in a pod.") from error
@@ -174,10 +177,11 @@ class Client:
         *,
         field_manager: str,
         subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Json:
-        """RFC 7386: null takes a field away, lists are replaced."""
+        """RFC 7386: null takes a field away, lists are replaced. A dry run is checked, answered and not stored."""
         path = resource.path(namespace, name, subresource)
-        query = {"fieldManager": field_manager}
+        query = {"fieldManager": field_manager} | ({"dryRun": "All"} if dry_run else {})
         return await self._json("PATCH", path, query=query, body=body, content_type=MERGE_PATCH)
 
     async def delete(

@@ -1,0 +1,50 @@
+"""Writes the reference of the command line: `python -m tunefleet.cli.reference docs/reference`."""
+
+from pathlib import Path
+
+import click
+
+from tunefleet.api.crdgen import write
+
+from .main import cli
+
+HEADER = "<!-- Made by `make generate` from operator/tunefleet/cli/; change it there. -->\n"
+NAME = "cli.md"
+
+INTRO = """# Command line
+
+    pip install 'tunefleet[cli]'
+
+installs `tunefleet`, and `kubectl-tunefleet`, which makes `kubectl tunefleet …` the same. For completion, put the
+output of `_TUNEFLEET_COMPLETE=bash_source tunefleet` (or `zsh_source`, `fish_source`) where your shell reads it.
+
+"""
+
+
+def files() -> dict[str, str]:
+    """File name to content."""
+    top = click.Context(cli, info_name="tunefleet")
+    sections = [_section(cli, top, "# tunefleet")]
+    for name in cli.list_commands(top):
+        command = cli.get_command(top, name)
+        assert command is not None
+        sections.append(_section(command, click.Context(command, info_name=name, parent=top), f"# tunefleet {name}"))
+    return {NAME: f"{HEADER}{INTRO}" + "\n".join(sections)}
+
+
+def _section(command: click.Command, context: click.Context, title: str) -> str:
+    """As --help prints it, in a block: what a terminal shows is what is written here."""
+    formatter = click.HelpFormatter(width=100)
+    command.format_help(context, formatter)
+    return f"#{title}\n\n```text\n{formatter.getvalue().rstrip()}\n```\n"
+
+
+@click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+def main(directory: Path) -> None:
+    """Write the reference of the command line into DIRECTORY."""
+    write(directory, files())
+
+
+if __name__ == "__main__":
+    main()
