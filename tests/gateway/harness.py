@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from tunefleet.gateway.hold import HoldLimits
 from tunefleet.gateway.server import Server
 from tunefleet.gateway.settings import Settings
 from tunefleet.gateway.state import EngineKeys, GatewayState
 from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import Backend, Route, RouteTable, ServedModel, Target
+from tunefleet.plan.route_table import Backend, Route, RouteTable, ServedModel, Target
 
 FLEET_KEY = b"fleet key of the tests"
 MODEL = "support-de"
@@ -183,7 +184,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def gateway(*engines: Engine, settings: Settings | None = None, **more: Route) -> AsyncIterator[Gateway]:
-    state = GatewayState(settings or Settings(), EngineKeys(FLEET_KEY), asyncio.get_running_loop().time)
+    state = GatewayState(settings or NO_HOLD, EngineKeys(FLEET_KEY), asyncio.get_running_loop().time)
     state.swap(table(*engines, **more))
     server = Server(state)
     await server.listen("127.0.0.1", 0)
@@ -277,4 +278,6 @@ def get(path: str, *lines: bytes, method: str = "GET") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: gateway\r\n".encode() + extra + b"\r\n"
 
 
+NO_HOLD = Settings(hold=HoldLimits(seconds=0))
+"""Whoever cannot be answered now is told so now."""
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}

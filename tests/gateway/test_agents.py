@@ -10,7 +10,7 @@ import pytest
 from tunefleet.gateway import agents as agents_module
 from tunefleet.gateway.agents import Agents
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import EnginePod, Holdings
+from tunefleet.plan.route_table import EnginePod, Holdings
 
 from .fake_agent import FakeAgent, agent
 from .harness import BASE_ENGINE_NAME, ENGINE_NAME, FLEET_KEY

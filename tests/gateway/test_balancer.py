@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from tunefleet.gateway.balancer import SHUN_SECONDS, Balancer, Choice
+from tunefleet.gateway.balancer import SHUN_SECONDS, Balancer
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import Backend, Route, Target
+from tunefleet.plan.route_table import Backend, Route, Target
 
 
 class Clock:
@@ -21,53 +21,65 @@ def backend(pod: str) -> Backend:
 A, B, C = backend("a"), backend("b"), backend("c")
 
 
-def route(*backends: Backend) -> Route:
-    return Route("x", (Target("x@v1-00000000", 100, backends),))
+def on(*backends: Backend) -> Target:
+    return Target("x@v1-00000000", 100, backends)
 
 
-def pod(choice: Choice | None) -> str | None:
-    return choice.backend.pod.name if choice else None
+def pod(chosen: Backend | None) -> str | None:
+    return chosen.pod.name if chosen else None
 
 
 def test_no_engine_no_choice() -> None:
     balancer = Balancer(Clock())
-    assert balancer.choose(route()) is None
-    assert balancer.choose(Route("x")) is None
-    assert balancer.choose(route(A), avoid=A) is None
+    assert balancer.choose(on()) is None
+    assert balancer.choose(on(A), avoid=(A.pod,)) is None
 
 
 def test_least_in_flight_whatever_the_version() -> None:
     balancer = Balancer(Clock())
     for busy in (A, A, B):
         balancer.started(busy)
-    assert pod(balancer.choose(route(A, B))) == "b"
-    assert pod(balancer.choose(route(A, B), avoid=B)) == "a"
+    assert pod(balancer.choose(on(A, B))) == "b"
+    assert pod(balancer.choose(on(A, B), avoid=(B.pod,))) == "a"
     balancer.finished(A)
     balancer.finished(A)
-    assert (pod(balancer.choose(route(A, B))), balancer.in_flight(A.pod)) == ("a", 0)
+    assert (pod(balancer.choose(on(A, B))), balancer.in_flight(A.pod)) == ("a", 0)
 
 
 def test_ties_rotate() -> None:
     balancer = Balancer(Clock())
-    assert Counter(pod(balancer.choose(route(A, B, C))) for _ in range(30)) == {"a": 10, "b": 10, "c": 10}
+    assert Counter(pod(balancer.choose(on(A, B, C))) for _ in range(30)) == {"a": 10, "b": 10, "c": 10}
 
 
 def test_a_shunned_pod_is_left_out_until_time_or_a_sign_of_life() -> None:
     clock = Clock()
     balancer = Balancer(clock)
     balancer.shun(A)
-    assert {pod(balancer.choose(route(A, B))) for _ in range(4)} == {"b"}
-    assert pod(balancer.choose(route(A))) == "a"  # better than an error
-    balancer.forgive(A.pod)
-    assert {pod(balancer.choose(route(A, B))) for _ in range(4)} == {"a", "b"}
+    assert {pod(balancer.choose(on(A, B))) for _ in range(4)} == {"b"}
+    assert pod(balancer.choose(on(A))) == "a"  # better than an error
+    assert balancer.forgive(A.pod)
+    assert not balancer.forgive(A.pod)  # nobody waited for it
+    assert {pod(balancer.choose(on(A, B))) for _ in range(4)} == {"a", "b"}
     balancer.shun(A)
     clock.now += SHUN_SECONDS
-    assert {pod(balancer.choose(route(A, B))) for _ in range(4)} == {"a", "b"}
+    assert {pod(balancer.choose(on(A, B))) for _ in range(4)} == {"a", "b"}
 
 
-def test_versions_by_weight_among_those_that_some_engine_holds() -> None:
+def test_who_was_held_goes_only_to_pods_that_gave_a_sign_of_life() -> None:
+    clock = Clock()
+    balancer = Balancer(clock)
+    balancer.shun(A)
+    clock.now += 10 * SHUN_SECONDS
+    assert balancer.choose(on(A), alive=True) is None
+    assert pod(balancer.choose(on(A, B), alive=True)) == "b"
+    balancer.forgive(A.pod)
+    assert pod(balancer.choose(on(A), alive=True)) == "a"
+
+
+def test_pods_that_are_on_no_route_are_forgotten() -> None:
     balancer = Balancer(Clock())
-    canary = Route("x", (Target("x@v1-0", 90, (A,)), Target("x@v2-0", 10, (B,)), Target("x@v3-0", 1000, ())))
-    chosen = Counter(pod(balancer.choose(canary)) for _ in range(2000))
-    assert set(chosen) == {"a", "b"}
-    assert 100 < chosen["b"] < 320  # 200 expected; beyond 6 sigma either way
+    balancer.shun(A)
+    balancer.shun(B)
+    balancer.keep([Route("x", (on(A, C),))])
+    assert not balancer.forgive(B.pod)
+    assert balancer.forgive(A.pod)

@@ -1,6 +1,7 @@
 """One client connection: order, keep-alive, limits, time, and everything that is not a clean request."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,9 +9,9 @@ from tunefleet.gateway.connection import IDLE_GRACE_SECONDS, MAX_PIPELINED
 from tunefleet.gateway.request_reader import Limits
 from tunefleet.gateway.settings import Settings, Timeouts
 
-from .harness import ASK, CHAT, ENGINE_NAME, MODEL, Call, engine, gateway, get, post
+from .harness import ASK, CHAT, ENGINE_NAME, MODEL, NO_HOLD, Call, engine, gateway, get, post
 
-SMALL = Settings(limits=Limits(head=1024, body=4096), timeouts=Timeouts(head=10, body=20, request=50, idle=70))
+SMALL = replace(NO_HOLD, limits=Limits(head=1024, body=4096), timeouts=Timeouts(head=10, body=20, request=50, idle=70))
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:

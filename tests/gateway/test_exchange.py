@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tunefleet.gateway.settings import Settings, Timeouts
-from tunefleet.plan.routing import Route, Target
+from tunefleet.plan.route_table import Route, Target
 
 from .harness import (
     ASK,
@@ -15,6 +15,7 @@ from .harness import (
     CHAT,
     ENGINE_NAME,
     MODEL,
+    NO_HOLD,
     Call,
     Client,
     Engine,
@@ -140,7 +141,7 @@ async def test_an_engine_that_takes_no_connection_costs_one_other_try() -> None:
 
 async def test_two_engines_that_take_no_connection_are_enough() -> None:
     dead = [Engine(pod=f"dead-{n}", port=1) for n in range(3)]
-    async with gateway(*dead) as front, await front.client() as client:
+    async with gateway(*dead, settings=NO_HOLD) as front, await front.client() as client:
         await client.send(post(ASK))
         response = await client.response()
         assert (response.status, response.code, response.headers["retry-after"]) == (503, "engine_unreachable", "1")
@@ -407,7 +408,7 @@ async def test_a_request_of_many_megabytes() -> None:
 
 
 async def test_a_known_model_that_no_engine_holds() -> None:
-    async with gateway() as front, await front.client() as client:
+    async with gateway(settings=NO_HOLD) as front, await front.client() as client:
         await client.send(post(ASK))
         response = await client.response()
         error = response.json["error"]

@@ -15,6 +15,17 @@ META = {
 }
 VERSION = {"version": 1, "source": {"uri": "pvc://a/b"}, "lineage": {"by": "me"}}
 FOUND = {"version": 1, "digest": "sha256:" + "0" * 64, "accepted": False, "message": "long", "sizeBytes": 5}
+CANARY = {
+    "version": 2,
+    "state": "Progressing",
+    "step": 0,
+    "weight": 7,
+    "since": "t",
+    "rollout": "r",
+    "message": "long",
+    "canary": {"requests": 5},
+    "stable": {"requests": 9},
+}
 CONDITIONS = [{"type": "Unheard", "status": "Maybe", "reason": "OfLater"}]
 
 
@@ -26,10 +37,12 @@ def test_adapters_keep_names_traffic_and_digests() -> None:
             "servedModelName": "served",
             "activeVersion": 1,
             "versions": [{**VERSION, "baseModelVersion": 1}, {**VERSION, "version": 2, "baseModelVersion": 1}],
+            "rollout": {"steps": [{"weight": 7}], "analysis": {"minRequests": 33}},
         },
         "status": {
             "traffic": [{"version": 1, "engineName": "served@v1-00000000", "weight": 7}],
-            "versions": [FOUND],
+            "versions": [{**FOUND, "fingerprints": [{"engine": "x", "logprobs": [-1.0]}]}],
+            "canary": CANARY,
             "conditions": CONDITIONS,
             "history": [{"odd": 1}],
         },
@@ -40,6 +53,11 @@ def test_adapters_keep_names_traffic_and_digests() -> None:
     assert read.spec.base_model_ref.name == "tiny"
     assert [(t.version, t.engine_name, t.weight) for t in read.status.traffic] == [(1, "served@v1-00000000", 7)]
     assert [(v.version, v.digest, v.accepted) for v in read.status.versions] == [(1, FOUND["digest"], False)]
+    assert read.status.canary is not None
+    assert (read.status.canary.version, read.status.canary.since, read.status.canary.message) == (2, "t", "")
+    assert (read.status.canary.canary, read.status.versions[0].fingerprints) == (None, ())
+    assert read.spec.rollout.analysis is not None
+    assert read.spec.rollout.analysis.min_requests == 33
     assert (len(read.spec.versions), read.spec.versions[0].lineage, read.metadata.labels) == (1, None, {})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from tunefleet.plan.routing import Route, RouteTable
+from tunefleet.plan.route_table import Route, RouteTable
 
 from .harness import ENGINE_NAME, MODEL, Call, Gateway, engine, gateway
 

@@ -1,6 +1,7 @@
 """The whole process: objects, pods and agents in, routed requests out, and a clean end."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,10 +17,11 @@ from tunefleet.gateway import sources as sources_module
 from tunefleet.gateway.process import Process, serve
 from tunefleet.gateway.settings import Settings
 from tunefleet.kube.client import Client
+from tunefleet.plan.demand import DEMAND_PATH, DemandReport
 
 from .fake_agent import FakeAgent, agent
 from .fake_api import FakeApi, api_server
-from .harness import BASE_ENGINE_NAME, FLEET_KEY, MODEL, Call, Engine, engine
+from .harness import BASE_ENGINE_NAME, FLEET_KEY, MODEL, NO_HOLD, Call, Engine, engine
 
 Json = dict[str, Any]
 
@@ -217,7 +219,7 @@ def engine_down(now: Running) -> None:
 async def test_whatever_ends_the_service_is_seen(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[Running], object], status: int
 ) -> None:
-    async with running(monkeypatch) as now:
+    async with running(monkeypatch, settings=NO_HOLD) as now:
         put_all(now)
         await now.listening()
         assert await now.ask() == (200, exact(1))
@@ -309,6 +311,22 @@ async def test_on_stop_it_is_not_ready_lets_streams_finish_and_ends(monkeypatch:
             proceed.set()
             assert await answer.read() == b"data: 1\n\n"
         await asyncio.wait_for(now.ended, 10)
+
+
+async def test_the_operator_hears_of_who_waits_and_its_answer_sends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(monkeypatch, settings=Settings(drain_seconds=5)) as now:
+        put_all(now)
+        now.agent.loaded.clear()
+        now.agent.publish()
+        await now.listening()
+        first = json.loads((await now.admin(DEMAND_PATH))[1])
+        asked = asyncio.create_task(now.ask())
+        status, text = await now.admin(f"{DEMAND_PATH}?after={first['etag']}")
+        (seen,) = DemandReport.read(json.loads(text)).adapters
+        assert (status, seen.namespace, seen.name, seen.waiting) == (200, "ns", "adapter", 1)
+        now.agent.loaded = {exact(1): digest(1)}
+        now.agent.publish()
+        assert await asked == (200, exact(1))
 
 
 async def test_a_port_that_is_taken_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.api.names import engine_name
 from tunefleet.engine.adapters_api import AdaptersReport
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import EnginePod, Holdings, RouteTable, build_table, holdings_of, split_engine_name
+from tunefleet.plan.route_table import EnginePod, Holdings, RouteTable, TrialTerms, split_engine_name
+from tunefleet.plan.routing import build_table, holdings_of
 
 URI = "pvc://claim/path"
 
@@ -140,7 +141,7 @@ def test_pods_that_cannot_be_trusted_to_answer(pods: list[EnginePod], reports: d
     table = build_table([adapter()], [base()], [SERVING], pods, reports)
     assert pods_of(table, "support") == [(S1, [])]
     assert pods_of(table, "tiny") == []
-    assert pods_of(table, "support@v1") is None
+    assert pods_of(table, "support@v1") == [(S1, [])]
     assert not table.routes["support"].available
     assert table.models == ()
 
@@ -148,8 +149,7 @@ def test_pods_that_cannot_be_trusted_to_answer(pods: list[EnginePod], reports: d
 def test_other_bytes_under_the_right_name_are_not_served() -> None:
     forged = Holdings(BASE1, True, {S1: digest(9)})
     table = build_table([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): forged})
-    assert pods_of(table, "support") == [(S1, [])]
-    assert pods_of(table, S1) is None
+    assert pods_of(table, "support") == pods_of(table, S1) == [(S1, [])]
 
 
 def test_a_version_that_was_refused_is_not_served() -> None:
@@ -282,3 +282,74 @@ def test_what_a_report_says() -> None:
 )
 def test_engine_names_in_parts(name: str, parts: tuple[str, int] | None) -> None:
     assert split_engine_name(name) == parts
+
+
+def test_a_version_that_failed_somewhere_is_routed_only_where_it_is_loaded() -> None:
+    """Failed says that it changes nothing, has another's weights, or was never proven."""
+
+    def report(state: str) -> AdaptersReport:
+        held = {"engineName": S1, "uri": URI, "digest": digest(1), "state": state}
+        engine = {"name": BASE1, "ready": True, "slots": 4, "maxRank": 16}
+        return AdaptersReport.read({"etag": "b-1", "engine": engine, "adapters": [held]})
+
+    states = {"a": "Failed", "b": "Loaded", "c": "Loading", "d": "Draining"}
+    reports = {Key("ns", name): holdings_of(report(state)) for name, state in states.items()}
+    table = build_table([adapter()], [base()], [SERVING], [pod(name) for name in states], reports)
+    assert pods_of(table, "support") == pods_of(table, S1) == [(S1, ["b"])]
+
+
+def test_a_pod_of_another_namespace_with_the_same_labels_gets_nothing() -> None:
+    """Not even when its agent reports the right digests, and even when that namespace has such an endpoint too."""
+    pods = [pod("a"), pod("a", namespace="other", ip="10.9.9.9")]
+    reports = {Key("ns", "a"): holds(1), Key("other", "a"): holds(1, 2)}
+    endpoints = [SERVING, endpoint({"r1": "Serving"}, namespace="other")]
+    table = build_table([adapter()], [base()], endpoints, pods, reports)
+    found = {b.ip for route in table.routes.values() for target in route.targets for b in target.backends}
+    assert found == {"10.0.0.1"}
+    assert pods_of(table, "support@v2") is None
+
+
+def with_canary(state: str = "Progressing", traffic: tuple[tuple[int, int], ...] = ((1, 90), (2, 10))) -> LoRAAdapter:
+    analysis = {"steps": [{"weight": 10}], "analysis": {"minRequests": 70}}
+    made = adapter(traffic=[share(version, weight=weight) for version, weight in traffic], rollout=analysis)
+    canary = {"version": 2, "state": state, "step": 0, "weight": 10, "since": "2026-02-01T00:00:00Z", "rollout": "x"}
+    status = made.status.dump() | {"canary": canary}
+    return LoRAAdapter.read(made.dump() | {"status": status})
+
+
+def test_a_canary_has_its_share_and_a_trial() -> None:
+    pods, reports = [pod("a"), pod("b")], {Key("ns", "a"): holds(1, 2), Key("ns", "b"): holds(1)}
+    table = build_table([with_canary(traffic=((2, 10), (1, 90)))], [base()], [SERVING], pods, reports)
+    route = table.routes["support"]
+    assert [(t.engine_name, t.weight, len(t.backends)) for t in route.targets] == [(S1, 90, 2), (S2, 10, 1)]
+    assert route.trial == TrialTerms("2026-02-01T00:00:00Z", S2, 70)
+    assert table.trials == (route,)
+    assert table.routes["support@v2"].trial is None
+
+
+def test_a_canary_that_was_taken_back_has_none() -> None:
+    table = build_table([with_canary("RolledBack", ((1, 100),))], [base()], [SERVING], [], {})
+    assert pods_of(table, "support") == [(S1, [])]
+    assert table.trials == ()
+
+
+def awaited(table: RouteTable, name: str) -> bool:
+    return table.routes[name].awaited
+
+
+def test_who_may_wait_for_an_engine() -> None:
+    new, refused = adapter("new", None), adapter("refused", None, refused=(1,))
+    both = adapter("both", 2, refused=(1,))
+    table = build_table([new, refused, both], [base()], [SERVING], [], {})
+    assert [awaited(table, name) for name in ("new", "refused", "both", "tiny")] == [True, False, True, True]
+    assert awaited(table, "both@v2")
+    assert awaited(table, "tiny@v1")
+    nowhere = build_table([new], [base()], [], [], {})
+    assert [awaited(nowhere, name) for name in ("new", "tiny")] == [False, False]
+
+
+def test_names_say_whose_they_are() -> None:
+    table = build_table([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2)})
+    owned = {name for name, route in table.routes.items() if route.adapter == Key("ns", "support")}
+    assert owned == {"support", "support@v1", S1, "support@v2", S2}
+    assert {name for name, route in table.routes.items() if route.adapter is None} == {"tiny", "tiny@v1", BASE1}

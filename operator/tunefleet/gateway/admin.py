@@ -1,4 +1,4 @@
-"""The admin port, apart from the public one: health, readiness, metrics, and the route table for people."""
+"""The admin port, apart from the public one: health, readiness, metrics, demand, and the route table for people."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,14 +7,15 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tunefleet.plan.routing import Backend, RouteTable, Target
+from tunefleet.plan.demand import DEMAND_PATH
+from tunefleet.plan.route_table import Backend, RouteTable, Target
 
 from .balancer import Balancer
 from .state import GatewayState
 
 
 def admin_app(state: GatewayState, ready: Callable[[], bool]) -> web.Application:
-    """GET /healthz, /readyz, /metrics and /table."""
+    """GET /healthz, /readyz, /metrics, /table and DEMAND_PATH."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -33,11 +34,16 @@ def admin_app(state: GatewayState, ready: Callable[[], bool]) -> web.Application
     async def table(_request: web.Request) -> web.Response:
         return web.json_response(describe(state.table, state.balancer))
 
+    async def demand(request: web.Request) -> web.Response:
+        report = await state.demand.next_report(request.query.get("after", ""))
+        return web.json_response(report.dump())
+
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/table", table)
+    app.router.add_get(DEMAND_PATH, demand)
     return app
 
 

@@ -12,7 +12,8 @@ from tunefleet.api.names import AGENT_PORT
 from tunefleet.engine.adapters_api import ADAPTERS_PATH, LONG_POLL_SECONDS, AdaptersReport
 from tunefleet.plan.credentials import AGENT_READ_PURPOSE, derive
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import EnginePod, Holdings, holdings_of
+from tunefleet.plan.route_table import EnginePod, Holdings
+from tunefleet.plan.routing import holdings_of
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
-from tunefleet.plan.routing import RouteTable, ServedModel
+from tunefleet.plan.route_table import RouteTable, ServedModel
 
 from .errors import Refusal
 

@@ -1,16 +1,15 @@
 """Which engine gets a request: of those that hold the version, the one with the least in flight.
 
 Counts are this process's own. Ties rotate. A pod that refused a connection is left out for a moment, unless nothing
-else is left; a fresh report from its agent brings it back at once.
+else is left; requests that were held wait for a sign of life from it: a report of its agent, or a connection.
 """
 
-import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import Backend, Route, Target
+from tunefleet.plan.route_table import Backend, Route, Target
 
 SHUN_SECONDS = 1.0
 """How long a pod that refused a connection is left out."""
@@ -30,15 +29,20 @@ class Balancer:
         self._clock = clock
         self._in_flight: Counter[Key] = Counter()
         self._shunned: dict[Key, float] = {}
+        self._silent: set[Key] = set()
         self._turn = 0
 
-    def choose(self, route: Route, avoid: Backend | None = None) -> Choice | None:
-        """A version by weight, and its least busy engine; never the pod of `avoid`. None when there is none."""
-        found = [(target, backends) for target in route.targets if (backends := self._candidates(target, avoid))]
-        if not found:
-            return None
-        target, backends = found[0] if len(found) == 1 else _by_weight(found)
-        return Choice(target, self._least_busy(backends))
+    def choose(self, target: Target, avoid: Collection[Key] = (), *, alive: bool = False) -> Backend | None:
+        """The version's least busy engine; None when there is none.
+
+        None of the pods of `avoid`; with `alive` none that refused its last connection.
+        """
+        backends = target.backends
+        if avoid:
+            backends = tuple(b for b in backends if b.pod not in avoid)
+        if self._silent:
+            backends = tuple(b for b in backends if b.pod not in self._silent) if alive else self._unshunned(backends)
+        return self._least_busy(backends) if backends else None
 
     def started(self, backend: Backend) -> None:
         """A request goes to this pod."""
@@ -57,20 +61,26 @@ class Balancer:
     def shun(self, backend: Backend) -> None:
         """This pod refused a connection."""
         self._shunned[backend.pod] = self._clock() + SHUN_SECONDS
+        self._silent.add(backend.pod)
 
-    def forgive(self, pod: Key) -> None:
-        """This pod gave a sign of life."""
+    def forgive(self, pod: Key) -> bool:
+        """This pod gave a sign of life. True when it was waited for."""
+        if pod not in self._silent:
+            return False
+        self._silent.discard(pod)
         self._shunned.pop(pod, None)
+        return True
 
-    def _candidates(self, target: Target, avoid: Backend | None) -> tuple[Backend, ...]:
-        backends = target.backends
-        if avoid is not None:
-            backends = tuple(b for b in backends if b.pod != avoid.pod)
-        if not self._shunned:
-            return backends
+    def keep(self, routes: Iterable[Route]) -> None:
+        """Forget what is remembered of pods that are on no route."""
+        if self._silent:
+            known = {backend.pod for route in routes for target in route.targets for backend in target.backends}
+            self._silent &= known
+            self._shunned = {pod: until for pod, until in self._shunned.items() if pod in known}
+
+    def _unshunned(self, backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
         now = self._clock()
-        self._shunned = {pod: until for pod, until in self._shunned.items() if until > now}
-        return tuple(b for b in backends if b.pod not in self._shunned) or backends
+        return tuple(b for b in backends if self._shunned.get(b.pod, now) <= now) or backends
 
     def _least_busy(self, backends: tuple[Backend, ...]) -> Backend:
         if len(backends) == 1:
@@ -78,10 +88,3 @@ class Balancer:
         self._turn += 1
         start = self._turn % len(backends)
         return min(backends[start:] + backends[:start], key=lambda backend: self._in_flight[backend.pod])
-
-
-_Candidates = tuple[Target, tuple[Backend, ...]]
-
-
-def _by_weight(found: Sequence[_Candidates]) -> _Candidates:
-    return random.choices(found, weights=[target.weight for target, _ in found])[0]  # noqa: S311 - a share of traffic

@@ -39,7 +39,7 @@ class Phase(Enum):
     READING = "reading"
     """A request is awaited or arriving."""
     EXCHANGING = "exchanging"
-    """A request is at an engine."""
+    """A request is at an engine, or waits for one."""
     CLOSING = "closing"
     """The last answer is on its way; what arrives is thrown away."""
 
@@ -163,6 +163,10 @@ class ClientConnection(asyncio.Protocol):
         """The engine said something: its time-out starts anew."""
         if not self._stuck:
             self._deadline = self._state.clock() + self._state.settings.timeouts.engine
+
+    def waits(self, until: float) -> None:
+        """No engine can answer yet: time is up then."""
+        self._deadline = until
 
     def answered(self, *, keep_alive: bool) -> None:
         """The answer is complete; what comes next on the connection may be handled."""

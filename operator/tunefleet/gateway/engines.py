@@ -10,7 +10,7 @@ import select
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from tunefleet.plan.routing import Backend
+from tunefleet.plan.route_table import Backend
 
 IDLE_SECONDS = 4.0
 """vLLM closes idle connections after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE); we go first."""

@@ -81,6 +81,15 @@ def unavailable_model(model: str, retry_after: int) -> Refusal:
     return Refusal(503, message, "model_not_available", param="model", retry_after=retry_after)
 
 
+def queue_full(model: str, retry_after: int) -> Refusal:
+    """A name that no engine holds at the moment, and for which as many requests wait as may."""
+    message = (
+        f"No engine that holds {_shown(model)} can answer at the moment, and as many requests as may already wait for "
+        "one. Try again later."
+    )
+    return Refusal(503, message, "too_many_waiting", param="model", retry_after=retry_after)
+
+
 def unreachable(model: str, retry_after: int) -> Refusal:
     """No engine accepted a connection, so the request did not run."""
     message = f"No engine that holds {_shown(model)} could be reached; the request did not run. Try again."

@@ -1,47 +1,34 @@
 """One request at an engine: choose, connect, send, pass the answer on, and say so when the engine breaks off.
 
-The rule about repeating: a request goes to a second engine only when the first took no connection, and at most
-once. From the first byte sent, nobody can know whether it ran, and running it twice may cost or do something twice.
+The rule about repeating: a request goes to another engine only when the first took no connection: at once to one
+that holds the same version, and when there is none it waits for one (hold.py). From the first byte sent, nobody can
+know whether it ran, and running it twice may cost or do something twice.
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Collection
 
-from tunefleet.plan.routing import Route
+from tunefleet.plan.facts import Key
+from tunefleet.plan.route_table import Route, RouteTable, Target
 
 from .answers import chunk, event_of
 from .balancer import Choice
+from .client import Client
 from .engines import EngineConnection
-from .errors import Refusal, engine_lost, engine_silent, stream_broken, unavailable_model, unreachable
+from .errors import Refusal, engine_lost, engine_silent, queue_full, stream_broken, unavailable_model, unreachable
 from .metrics import DISCONNECTED
 from .model_field import ModelField
 from .request_reader import Request
 from .response_reader import EngineProtocolError, ResponseHead, ResponseReader
+from .splice import to_client, to_engine
 from .state import GatewayState
+from .stickiness import draw, point_of
+from .trials import STREAMED_ERROR, Step
 
 RETRY_UNAVAILABLE = 5
 """Retry-After, in seconds, for a model that no engine holds: about the time in which an adapter is loaded."""
 RETRY_UNREACHABLE = 1
 """Retry-After, in seconds, when engines took no connection: by then the table knows more."""
-
-
-class Client(Protocol):
-    """The connection that the request came on."""
-
-    def write(self, data: bytes) -> None:
-        """Bytes of the answer."""
-
-    def heard(self) -> None:
-        """The engine said something: its time-out starts anew."""
-
-    def answered(self, *, keep_alive: bool) -> None:
-        """The answer is complete; what comes next on the connection may be handled."""
-
-    def refuse(self, refusal: Refusal, *, keep_alive: bool) -> None:
-        """Nothing was written yet: answer with an error of our own."""
-
-    def break_off(self, last_words: bytes, *, reset: bool) -> None:
-        """Close in the middle of an answer; with a reset where neither framing nor last words say so."""
 
 
 class Exchange:
@@ -64,21 +51,34 @@ class Exchange:
         self._choice: Choice | None = None
         self._engine: EngineConnection | None = None
         self._dialing: asyncio.Task[None] | None = None
+        self._point = -1
+        """Of the session, among the versions of a name that has several."""
+        self._trial: Step | None = None
+        self._streamed_error = False
+        self._waiting: Refusal | None = None
+        """While no engine can answer: what is answered if none comes."""
+        self._waited_since: float | None = None
 
     def start(self) -> None:
-        """Send the request to an engine. Raises Refusal when no engine holds the version."""
-        choice = self._state.balancer.choose(self._route)
-        if choice is None:
-            raise unavailable_model(self._model.name, RETRY_UNAVAILABLE)
-        self._attempt(choice)
+        """Send the request to an engine, or wait for one. Raises Refusal when it may not wait."""
+        if self._go() is None:
+            self._wait(unavailable_model(self._model.name, RETRY_UNAVAILABLE))
 
     def abandon(self) -> None:
         """The client is gone: the engine's connection closes at once, which frees its slot."""
+        if self._waiting is not None:
+            self._state.hold.leave(self, "left")
+            self._waiting = None
         self._end(DISCONNECTED)
 
     def timed_out(self) -> None:
-        """The engine said nothing for too long."""
-        self._failed(engine_silent(self._model.name, self._state.settings.timeouts.engine))
+        """The engine said nothing for too long, or none came."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            self._failed(engine_silent(self._model.name, self._state.settings.timeouts.engine))
+            return
+        self._state.hold.leave(self, "expired")
+        self._client.refuse(waiting, keep_alive=self._keep_alive)
 
     def pause(self) -> None:
         """The client does not take what waits for it."""
@@ -90,7 +90,61 @@ class Exchange:
         if self._engine is not None:
             self._engine.transport.resume_reading()
 
+    # --- while no engine can answer
+
+    @property
+    def served_name(self) -> str:
+        """Of the model that it asks for."""
+        return self._route.served_name
+
+    @property
+    def size(self) -> int:
+        """Of its body, in bytes."""
+        return len(self._request.body)
+
+    def try_again(self, table: RouteTable, avoid: Collection[Key], *, alive: bool) -> Key | None:
+        """Leave the queue and go to a pod now; None when there is still none."""
+        self._route = table.routes.get(self._model.name, self._route)
+        self._retried = False
+        return self._go(avoid, alive=alive)
+
+    def _wait(self, refusal: Refusal) -> None:
+        """Until an engine comes. Raises `refusal`, or another one, when that is not to be."""
+        state, route = self._state, self._route
+        if route.adapter is not None:
+            state.demand.missed(route.adapter)
+        until = state.hold.join(self, self._waited_since) if route.awaited else None
+        if until is None:
+            full = route.awaited and state.settings.hold.seconds and self._waited_since is None
+            raise queue_full(self._model.name, RETRY_UNAVAILABLE) if full else refusal
+        if self._waited_since is None:
+            self._waited_since = until - state.settings.hold.seconds
+        self._waiting = refusal
+        self._client.waits(until)
+
     # --- to the engine
+
+    def _go(self, avoid: Collection[Key] = (), *, alive: bool = False) -> Key | None:
+        """Begin an attempt at the least busy pod with the version; None when there is none."""
+        targets = self._route.targets
+        target = targets[0] if len(targets) == 1 else self._draw(targets)
+        backend = None if target is None else self._state.balancer.choose(target, avoid, alive=alive)
+        if target is None or backend is None:
+            return None
+        if self._waiting is not None:
+            self._waiting = None
+            self._state.hold.leave(self, "sent")
+            self._started = self._state.clock()
+            self._client.heard()
+        self._attempt(Choice(target, backend))
+        return backend.pod
+
+    def _draw(self, targets: tuple[Target, ...]) -> Target | None:
+        """A version by weight, the same one for all requests of a session."""
+        if self._point < 0:
+            self._point = point_of(self._request.head.session, self._request.body, self._route.served_name)
+        self._trial = self._state.demand.trials.of(self._route.served_name)
+        return draw(targets, self._point)
 
     def _attempt(self, choice: Choice) -> None:
         self._choice = choice
@@ -110,41 +164,35 @@ class Exchange:
             self._not_reached(choice)
         else:
             self._dialing = None
+            self._state.alive(choice.backend.pod)
             self._send(engine, choice)
 
     def _not_reached(self, choice: Choice) -> None:
-        self._state.balancer.shun(choice.backend)
-        other = None if self._retried else self._state.balancer.choose(self._route, avoid=choice.backend)
-        if other is None:
-            self._failed(unreachable(self._model.name, RETRY_UNREACHABLE))
-            return
+        """It did not run. Another pod with the same version may have it at once, else it waits."""
+        state = self._state
+        state.balancer.shun(choice.backend)
+        other = None if self._retried else state.balancer.choose(choice.target, (choice.backend.pod,), alive=True)
         self._end(None)
+        if other is None:
+            self._wait_after_refusal()
+            return
         self._retried = True
-        self._state.metrics.retries.inc()
-        self._attempt(other)
+        state.metrics.retries.inc()
+        self._attempt(Choice(choice.target, other))
+
+    def _wait_after_refusal(self) -> None:
+        try:
+            self._wait(unreachable(self._model.name, RETRY_UNREACHABLE))
+        except Refusal as refusal:
+            self._client.refuse(refusal, keep_alive=self._keep_alive)
 
     def _send(self, engine: EngineConnection, choice: Choice) -> None:
         self._engine = engine
         engine.listener = self
-        engine.transport.writelines(self._outgoing(choice))
+        authorization = self._state.keys.of(choice.backend)
+        parts = to_engine(self._request, self._model, choice, authorization, self._request_id)
+        engine.transport.writelines(parts)
         self._client.heard()
-
-    def _outgoing(self, choice: Choice) -> list[bytes | memoryview]:
-        """The request with another name for the model, our credentials, and every other byte as it came."""
-        head, body, model = self._request.head, self._request.body, self._model
-        name = b'"' + choice.target.engine_name.encode() + b'"'
-        length = len(body) - (model.end - model.start) + len(name)
-        host = b"" if head.has_host else b"host: %b\r\n" % choice.backend.ip.encode()
-        top = b"POST %b HTTP/1.1\r\n%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-            head.target,
-            head.kept,
-            host,
-            self._state.keys.of(choice.backend),
-            self._request_id,
-            length,
-        )
-        view = memoryview(body)
-        return [top, view[: model.start], name, view[model.end :]]
 
     # --- from the engine
 
@@ -160,6 +208,8 @@ class Exchange:
         self._pass_interim()
         head = self._reader.head
         top = b"" if begun or head is None else self._top(head)
+        if self._trial is not None and STREAMED_ERROR in body:
+            self._streamed_error = True
         if body and not self._body_begun:
             self._observe_first_byte()
         if body:
@@ -185,18 +235,10 @@ class Exchange:
         self._reader.interim.clear()
 
     def _top(self, head: ResponseHead) -> bytes:
-        """The head for the client: the engine's, less hop-by-hop lines, and ours."""
         choice = self._choice
         assert choice is not None
         self._keep_alive = self._keep_alive and not head.until_close and not self._state.draining
-        return b"%b%bx-request-id: %b\r\nx-tunefleet-model: %b\r\nx-tunefleet-base: %b\r\n%b\r\n" % (
-            head.status_line,
-            head.lines,
-            self._request_id,
-            choice.target.engine_name.encode(),
-            choice.backend.base_engine_name.encode(),
-            b"" if self._keep_alive else b"connection: close\r\n",
-        )
+        return to_client(head, choice, self._request_id, close=not self._keep_alive)
 
     def _observe_first_byte(self) -> None:
         """Of the body, not of the head: vLLM sends a stream's head before it has a token."""
@@ -205,6 +247,8 @@ class Exchange:
         if head is not None and choice is not None and head.event_stream and head.status == 200:
             elapsed = self._state.clock() - self._started
             self._state.metrics.version(choice.target.engine_name).first_token.observe(elapsed)
+            if self._trial is not None and not self._streamed_error:
+                self._trial.sample(choice.target.engine_name).answered_after(elapsed)
 
     # --- the end
 
@@ -258,3 +302,10 @@ class Exchange:
         if choice is not None:
             self._state.balancer.finished(choice.backend)
             self._state.metrics.version(choice.target.engine_name).finished(code)
+            if self._trial is not None and code is not None:
+                self._count(self._trial, choice.target, code)
+
+    def _count(self, trial: Step, target: Target, code: str) -> None:
+        """For the canary, unless the client left before there was anything to judge."""
+        if code != DISCONNECTED or self._body_begun:
+            trial.ended(target.engine_name, failed=code == "5xx" or self._streamed_error)

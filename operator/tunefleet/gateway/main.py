@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .hold import HoldLimits
 from .settings import Settings, Timeouts
 
 log = logging.getLogger("tunefleet.gateway")
@@ -27,7 +28,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     "--admin-port",
     type=click.IntRange(0, 65535),
     default=9090,
-    help="Port of /healthz, /readyz, /metrics and /table; keep it inside the cluster.",
+    help="Port of /healthz, /readyz, /metrics, /table and /v1/demand; keep it inside the cluster.",
 )
 @click.option(
     "--watch-namespace",
@@ -66,6 +67,31 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     help="Seconds that an engine may say nothing, before its answer or within it.",
 )
 @click.option(
+    "--hold-seconds",
+    type=click.FloatRange(min=0),
+    default=HoldLimits.seconds,
+    help="How long a request waits for an engine when its model sleeps, starts or restarts; then it gets 503. 0: none "
+    "waits.",
+)
+@click.option(
+    "--max-held",
+    type=click.IntRange(min=0),
+    default=HoldLimits.requests,
+    help="Requests that may wait so, of all models.",
+)
+@click.option(
+    "--max-held-per-model",
+    type=click.IntRange(min=0),
+    default=HoldLimits.per_model,
+    help="Requests that may wait so for one served name.",
+)
+@click.option(
+    "--max-held-bytes",
+    type=click.IntRange(min=0),
+    default=HoldLimits.bytes,
+    help="Bytes of bodies that may wait so, of all models.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="To standard error."
 )
 def main(
@@ -80,6 +106,10 @@ def main(
     max_body_bytes: int,
     max_connections: int,
     engine_timeout: float,
+    hold_seconds: float,
+    max_held: int,
+    max_held_per_model: int,
+    max_held_bytes: int,
     log_level: str,
 ) -> None:
     """Route OpenAI requests to the engines that hold the model's version.
@@ -100,6 +130,7 @@ def main(
     settings = Settings(
         limits=Limits(Settings().limits.head, max_body_bytes),
         timeouts=Timeouts(engine=engine_timeout),
+        hold=HoldLimits(hold_seconds, max_held, max_held_per_model, max_held_bytes),
         max_connections=max_connections,
         drain_seconds=drain_seconds,
     )

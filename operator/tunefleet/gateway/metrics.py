@@ -3,7 +3,7 @@
 The series of a version that left the table go when its last request has ended, so years of versions do not add up.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -11,12 +11,14 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from tunefleet.plan.routing import split_engine_name
+from tunefleet.plan.route_table import split_engine_name
 
 disable_created_metrics()  # type: ignore[no-untyped-call,unused-ignore]  # a second series for every counter
 
 _LABELS = ("model", "version")
 _FIRST_TOKEN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_HELD_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 
 DISCONNECTED = "disconnected"
 """The code class of a request whose client left before the end."""
@@ -40,10 +42,13 @@ class VersionMetrics:
         self._broken = metrics.broken_streams.labels(*self._labels)
         self.first_token = metrics.first_token.labels(*self._labels)
         self.running = 0
+        self.begun = 0
+        """Requests since `Demand` last looked."""
 
     def started(self) -> None:
         """A request goes to an engine."""
         self.running += 1
+        self.begun += 1
         self._gauge.inc()
 
     def finished(self, code: str | None) -> None:
@@ -105,6 +110,23 @@ class Metrics:
             "Requests that went to a second engine as the first took no connection.",
             registry=registry,
         )
+        self.held = Gauge(
+            "tunefleet_gateway_held_requests",
+            "Requests that wait now for an engine that can answer.",
+            registry=registry,
+        )
+        self.held_seconds = Histogram(
+            "tunefleet_gateway_held_seconds",
+            "How long requests waited for an engine that can answer.",
+            buckets=_HELD_BUCKETS,
+            registry=registry,
+        )
+        self.held_outcomes = Counter(
+            "tunefleet_gateway_held",
+            "Requests that wait no more: sent, expired, left by their client, or refused as there was no room.",
+            ("outcome",),
+            registry=registry,
+        )
         self.connections = Gauge("tunefleet_gateway_client_connections", "Client connections now.", registry=registry)
         self.models = Gauge("tunefleet_gateway_models", "Served names that some engine can answer.", registry=registry)
         self.table_seconds = Gauge(
@@ -120,6 +142,10 @@ class Metrics:
         if found is None:
             found = self._versions[labels] = VersionMetrics(self, labels)
         return found
+
+    def versions(self) -> Iterable[tuple[str, VersionMetrics]]:
+        """Every version that has series, with its served name."""
+        return ((model, found) for (model, _), found in self._versions.items())
 
     def keep(self, names: Container[str]) -> None:
         """Drop the series of versions of which NAME@vN is not among these, and that have nothing running."""

@@ -7,18 +7,19 @@ from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.api.names import COMPONENT, LABEL_BASE_MODEL, LABEL_ENDPOINT, LABEL_REVISION, MANAGED_BY, MANAGER
 from tunefleet.plan.facts import Key
-from tunefleet.plan.routing import EnginePod
+from tunefleet.plan.route_table import EnginePod
 
 ENGINE_PODS = f"{COMPONENT}=engine,{MANAGED_BY}={MANAGER}"
 """Label selector."""
 
 _META = frozenset({"name", "namespace", "creationTimestamp"})
 _VERSION = frozenset({"version", "digest", "accepted"})
+_CANARY_FIGURES = frozenset({"canary", "stable", "message"})
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
 def adapter_of(obj: dict[str, Any]) -> LoRAAdapter:
-    """A LoRAAdapter with one version of its spec: routing goes by the status."""
+    """A LoRAAdapter with one version of its spec: routing goes by the status, trials by the rollout's analysis too."""
     return LoRAAdapter.read(_reduced(obj))
 
 
@@ -53,6 +54,8 @@ def _reduced(obj: dict[str, Any]) -> dict[str, Any]:
         spec["versions"] = [{**version, "lineage": None} for version in spec["versions"][-1:]]
     if "versions" in status:
         status["versions"] = [{k: v for k, v in entry.items() if k in _VERSION} for entry in status["versions"]]
+    if canary := status.get("canary"):
+        status["canary"] = {k: v for k, v in canary.items() if k not in _CANARY_FIGURES}
     for field in ("history", "conditions"):
         status.pop(field, None)
     meta = {k: v for k, v in obj["metadata"].items() if k in _META}

@@ -43,7 +43,7 @@ async def serve(process: Process, settings: Settings, client: Client, stop: asyn
     """Serve until `stop` is set, then drain. A bug in a watch, or a port that is taken, ends it at once."""
     state = GatewayState(settings, EngineKeys(process.fleet_key), asyncio.get_running_loop().time)
     server = Server(state)
-    agents = Agents(process.fleet_key, state.balancer.forgive)
+    agents = Agents(process.fleet_key, state.alive)
     sources = Sources(client, state, agents, process.namespaces)
     admin = await serve_admin(admin_app(state, lambda: server.listening), process.host, process.admin_port)
     try:

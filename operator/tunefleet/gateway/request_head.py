@@ -28,6 +28,7 @@ _MEANT = re.compile(
 )
 _FORWARDED = frozenset({b"host", b"content-encoding"})
 """Lines that mean something here and go on to the engine all the same."""
+_SESSION = b"x-tunefleet-session"
 _IDENTITY = [b"identity"]
 _NO_TOKENS: frozenset[bytes] = frozenset()
 _LENGTH = re.compile(rb"[0-9]{1,15}")
@@ -59,6 +60,8 @@ class RequestHead(NamedTuple):
     has_host: bool
     request_id: bytes | None
     """The client's own x-request-id, when it is one word of at most 128 characters."""
+    session: bytes | None = None
+    """x-tunefleet-session, for the choice of a version; the first, should there be several."""
 
 
 class _Meant(NamedTuple):
@@ -92,6 +95,7 @@ def parse_head(raw: bytes) -> RequestHead:
         encoded=lines.get(b"content-encoding", _IDENTITY) != _IDENTITY,
         has_host=_has_host(lines, minor),
         request_id=_request_id(lines),
+        session=lines[_SESSION][0] if _SESSION in lines else None,
     )
 
 

@@ -47,7 +47,7 @@ class Server:
             now = self._state.clock()
             for connection in self.connections:
                 connection.expire(now)
-            self._state.pool.sweep()
+            self._state.sweep()
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing new, let what runs finish for so long, then close the rest."""

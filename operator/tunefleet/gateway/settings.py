@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from .hold import HoldLimits
 from .request_reader import Limits
 
 
@@ -31,6 +32,7 @@ class Settings:
 
     limits: Limits = field(default=Limits(head=32 * 1024, body=16 * 1024 * 1024))
     timeouts: Timeouts = field(default=Timeouts())
+    hold: HoldLimits = field(default=HoldLimits())
     max_connections: int = 10_000
     """Client connections; one more is told to try again."""
     drain_seconds: float = 120.0

@@ -18,7 +18,8 @@ from tunefleet.api.names import ENGINE_PORT
 from tunefleet.kube.client import Client
 from tunefleet.kube.resources import RESOURCES
 from tunefleet.kube.watch import ObjectKey, Watch
-from tunefleet.plan.routing import EnginePod, build_table
+from tunefleet.plan.route_table import EnginePod
+from tunefleet.plan.routing import build_table
 
 from .agents import Agents
 from .observed import ENGINE_PODS, adapter_of, base_of, endpoint_of, pod_of

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
-from tunefleet.plan.routing import Backend, RouteTable
+from tunefleet.plan.facts import Key
+from tunefleet.plan.route_table import Backend, RouteTable
 
 from .answers import Answer, model_list
 from .balancer import Balancer
+from .demand import Demand
 from .engines import EnginePool
+from .hold import Hold
 from .metrics import Metrics
 from .settings import Settings
 
@@ -45,6 +49,8 @@ class GatewayState:
     def __post_init__(self) -> None:
         self.balancer = Balancer(self.clock)
         self.pool = EnginePool(self.clock, self.settings.timeouts.connect)
+        self.hold = Hold(self.settings.hold, self.clock, self.metrics)
+        self.demand = Demand(self.metrics, self.hold, self.clock, lambda: datetime.now(UTC))
         self._table = RouteTable()
         self._models: Answer | None = None
 
@@ -58,6 +64,20 @@ class GatewayState:
         self._table, self._models = table, None
         self.metrics.models.set(len(table.models))
         self.metrics.keep(table.routes)
+        self.balancer.keep(table.routes.values())
+        self.demand.follow(table)
+        self.hold.follow(table)
+
+    def alive(self, pod: Key) -> None:
+        """A pod gave a sign of life."""
+        if self.balancer.forgive(pod):
+            self.hold.release()
+
+    def sweep(self) -> None:
+        """What is looked at about once a second."""
+        self.pool.sweep()
+        self.hold.probe()
+        self.demand.look()
 
     def models(self) -> Answer:
         """GET /v1/models, rendered once a table."""

@@ -7,13 +7,12 @@ The promise that this file keeps is "right weights or an error":
   candidate.
 - Pods of a Draining revision, or of one that the endpoint's status does not list, get nothing new.
 
-A name without a candidate is still in the table: the gateway tells "asleep or starting" (503) from "unknown" (404).
+A name without a candidate is still in the table: the gateway holds requests for what is asleep, starting or restarting,
+and tells them from what is unknown (404).
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from tunefleet.api.base_model import BaseModel
@@ -23,97 +22,22 @@ from tunefleet.api.names import ENGINE_PORT, version_name
 from tunefleet.engine.adapters_api import AdaptersReport, AdapterState
 
 from .facts import Key
+from .route_table import (
+    Backend,
+    EnginePod,
+    Holdings,
+    Route,
+    RouteTable,
+    ServedModel,
+    Target,
+    TrialTerms,
+    split_engine_name,
+)
 from .served_names import Served, owners
 
 TIERS: Mapping[RevisionState, int] = {"Serving": 0, "Warm": 1, "Progressing": 2}
 """Revisions that may answer, the preferred first. A Warm one answers for adapters pinned to its base version."""
 SERVING = TIERS["Serving"]
-
-
-@dataclass(frozen=True, slots=True)
-class EnginePod:
-    """The part of an engine pod that routing reads."""
-
-    key: Key
-    ip: str
-    """Empty while it has none, and once it has ended."""
-    endpoint: str
-    """Name of its InferenceEndpoint."""
-    revision: str
-    """Name of its Deployment."""
-    base_model: str
-    """Name of its BaseModel."""
-    terminating: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """What an agent says of its engine, reduced to what routing reads."""
-
-    base_engine_name: str
-    ready: bool
-    """The engine answered a completion since it last started."""
-    loaded: Mapping[str, str] = field(default_factory=dict)
-    """Engine name to digest of every adapter that the engine holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """One engine that can answer."""
-
-    ip: str
-    port: int
-    pod: Key
-    endpoint: str
-    """Name of its InferenceEndpoint, of the pod's namespace."""
-    base_engine_name: str
-    """The base that it runs, NAME@vN-DIGEST8."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One version, the name under which engines know it, and the engines that hold it now."""
-
-    engine_name: str
-    weight: int
-    """Share of the requests, relative to the other targets of the route."""
-    backends: tuple[Backend, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a model name goes. Without a target that has a backend, the model is known and cannot answer now."""
-
-    served_name: str
-    targets: tuple[Target, ...] = ()
-
-    @property
-    def available(self) -> bool:
-        """Some engine can answer now."""
-        return any(target.backends for target in self.targets)
-
-
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A line of GET /v1/models."""
-
-    name: str
-    created: str
-    """RFC 3339, of the object."""
-    parent: str | None
-    """Served name of an adapter's base."""
-    engine_names: tuple[str, ...]
-    """The exact versions that answer, without digests twice."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteTable:
-    """Everything the gateway routes by. Immutable: a change is a new table."""
-
-    routes: Mapping[str, Route] = field(default_factory=dict)
-    """By what clients may write as `model`: served names, NAME@vN and exact engine names."""
-    models: tuple[ServedModel, ...] = ()
-    """Served names with at least one engine, sorted."""
 
 
 class _Running(NamedTuple):
@@ -137,14 +61,6 @@ class _Holder(NamedTuple):
 _Holders = Mapping[Key, list[_Holder]]
 """By namespace and engine name."""
 
-_ENGINE_NAME = re.compile(r"(?P<served>.+)@v(?P<version>\d{1,9})-[0-9a-f]{8}")
-
-
-def split_engine_name(engine_name: str) -> tuple[str, int] | None:
-    """Served name and version number of NAME@vN-DIGEST8; None for anything else."""
-    match = _ENGINE_NAME.fullmatch(engine_name)
-    return (match["served"], int(match["version"])) if match else None
-
 
 def holdings_of(report: AdaptersReport) -> Holdings:
     """What a report says that routing needs."""
@@ -161,13 +77,15 @@ def build_table(
     engine_port: int = ENGINE_PORT,
 ) -> RouteTable:
     """The table for this moment. Linear in objects and adapters held (sorting apart); input order does not matter."""
-    bases = tuple(bases)
+    bases, endpoints = tuple(bases), tuple(endpoints)
     owned = owners((*bases, *adapters))
     running = tuple(_running(endpoints, sorted(pods, key=lambda pod: pod.key), reports, engine_port))
     holders = _holders(running)
-    routes = _exact_routes(owned, holders) | _aliases(owned, holders, running)
+    aliases = _aliases(owned, holders, running, endpoints)
+    routes = _exact_routes(owned, holders, _expected(owned, endpoints)) | aliases
     parents = {Key(base.metadata.namespace, base.metadata.name): base.served_name for base in bases}
-    return RouteTable(routes, tuple(_models(owned, routes, parents)))
+    trials = tuple([route for route in aliases.values() if route.trial])
+    return RouteTable(routes, tuple(_models(owned, routes, parents)), trials)
 
 
 def _running(
@@ -211,10 +129,28 @@ def _preferred(holders: Iterable[_Holder], digest: str) -> tuple[Backend, ...]:
     return tuple([holder.backend for holder in good if holder.tier == best])
 
 
-def _exact_routes(owned: Mapping[str, Served], holders: _Holders) -> dict[str, Route]:
-    """NAME@vN and exact engine names, for every version that is loaded somewhere and that the name's owner knows."""
+def _expected(owned: Mapping[str, Served], endpoints: Iterable[InferenceEndpoint]) -> frozenset[Key]:
+    """By namespace and engine name: what shall answer, whether or not an engine holds it at this moment."""
+    shares = (
+        Key(owner.metadata.namespace, share.engine_name)
+        for owner in owned.values()
+        if isinstance(owner, LoRAAdapter)
+        for share in owner.status.traffic
+    )
+    revisions = (
+        Key(endpoint.metadata.namespace, revision.engine_name)
+        for endpoint in endpoints
+        for revision in endpoint.status.revisions
+        if TIERS.get(revision.state) == SERVING
+    )
+    return frozenset((*shares, *revisions))
+
+
+def _exact_routes(owned: Mapping[str, Served], holders: _Holders, expected: frozenset[Key]) -> dict[str, Route]:
+    """NAME@vN and exact engine names, for every version that is loaded somewhere or shall be, and that the name's owner
+    knows."""
     routes: dict[str, Route] = {}
-    for key, held in holders.items():
+    for key in (*holders, *expected.difference(holders)):
         parts = split_engine_name(key.name)
         owner = owned.get(parts[0]) if parts else None
         if parts is None or owner is None or owner.metadata.namespace != key.namespace:
@@ -223,8 +159,10 @@ def _exact_routes(owned: Mapping[str, Served], holders: _Holders) -> dict[str, R
         wanted = digest if isinstance(owner, LoRAAdapter) else ""
         if digest is None or wanted is None or not key.name.endswith(digest.removeprefix("sha256:")[:8]):
             continue
-        if backends := _preferred(held, wanted):
-            route = Route(parts[0], (Target(key.name, 100, backends),))
+        backends = _preferred(holders.get(key, ()), wanted)
+        if backends or key in expected:
+            adapter = _key_of(owner) if isinstance(owner, LoRAAdapter) else None
+            route = Route(parts[0], (Target(key.name, 100, backends),), adapter)
             routes[key.name] = routes[version_name(*parts)] = route
     return routes
 
@@ -237,20 +175,56 @@ def _digest(owner: Served, version: int) -> str | None:
     return None
 
 
-def _aliases(owned: Mapping[str, Served], holders: _Holders, running: Iterable[_Running]) -> dict[str, Route]:
+def _aliases(
+    owned: Mapping[str, Served],
+    holders: _Holders,
+    running: Iterable[_Running],
+    endpoints: Iterable[InferenceEndpoint],
+) -> dict[str, Route]:
     serving = _serving(running)
+    offered = {Key(endpoint.metadata.namespace, endpoint.spec.model.name) for endpoint in endpoints}
     return {
-        name: Route(
-            name, _adapter_targets(owner, holders) if isinstance(owner, LoRAAdapter) else _base_targets(owner, serving)
-        )
+        name: _adapter_route(owner, holders, offered)
+        if isinstance(owner, LoRAAdapter)
+        else Route(name, _base_targets(owner, serving), awaited=_key_of(owner) in offered)
         for name, owner in owned.items()
     }
 
 
+def _key_of(owner: Served) -> Key:
+    return Key(owner.metadata.namespace, owner.metadata.name)
+
+
+def _adapter_route(adapter: LoRAAdapter, holders: _Holders, offered: Container[Key]) -> Route:
+    targets = _adapter_targets(adapter, holders)
+    base = Key(adapter.metadata.namespace, adapter.spec.base_model_ref.name)
+    hopeless = not targets and _refused(adapter, adapter.spec.active_version)
+    return Route(
+        adapter.served_name,
+        targets,
+        _key_of(adapter),
+        _trial(adapter) if len(targets) > 1 else None,
+        awaited=base in offered and not hopeless,
+    )
+
+
+def _trial(adapter: LoRAAdapter) -> TrialTerms | None:
+    """The step that status.canary says, while it gives the new version traffic."""
+    canary, analysis = adapter.status.canary, adapter.spec.rollout.analysis
+    for share in adapter.status.traffic if canary else ():
+        if canary and share.version == canary.version:
+            return TrialTerms(canary.since, share.engine_name, analysis.min_requests if analysis else 0)
+    return None
+
+
+def _refused(adapter: LoRAAdapter, version: int) -> bool:
+    return any(entry.version == version and entry.accepted is False for entry in adapter.status.versions)
+
+
 def _adapter_targets(adapter: LoRAAdapter, holders: _Holders) -> tuple[Target, ...]:
-    """The versions that the status gives traffic, wherever they are loaded."""
+    """The versions that the status gives traffic and vouches for, wherever they are loaded."""
     targets = []
-    for share in adapter.status.traffic:
+    for share in sorted(adapter.status.traffic, key=lambda share: share.version):
         digest = _digest(adapter, share.version)
         held = holders.get(Key(adapter.metadata.namespace, share.engine_name), ())
         if share.weight and digest is not None:
@@ -270,7 +244,7 @@ def _serving(running: Iterable[_Running]) -> Mapping[Key, Mapping[str, list[Back
 def _base_targets(base: BaseModel, serving: Mapping[Key, Mapping[str, list[Backend]]]) -> tuple[Target, ...]:
     """Endpoints of one base may serve different versions of it: each gets requests by its number of pods."""
     found = serving.get(Key(base.metadata.namespace, base.metadata.name), {})
-    return tuple(Target(engine_name, len(backends), tuple(backends)) for engine_name, backends in found.items())
+    return tuple(Target(engine_name, len(backends), tuple(backends)) for engine_name, backends in sorted(found.items()))
 
 
 def _models(

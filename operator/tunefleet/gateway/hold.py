@@ -1,0 +1,144 @@
+"""Requests that wait for an engine: their model is known, and none can answer at the moment.
+
+It sleeps and is being woken, its pod starts or restarts, or the pod was killed and took no connection. Such a request
+has not run anywhere, so it can go as soon as an engine may answer: after a new table, or a sign of life. First come,
+first sent, and not all in one instant: a pod that has just come back gets RELEASE of them at a time.
+
+Waiting is bounded: in time, in requests for one name and for all, and in bytes. Whoever leaves makes room.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tunefleet.plan.facts import Key
+from tunefleet.plan.route_table import RouteTable
+
+from .metrics import Metrics
+
+RELEASE = 32
+"""Requests that one pass sends to one pod."""
+PAUSE_SECONDS = 0.02
+"""Between two passes, so that counts in flight and the table can say better where the next should go."""
+
+Outcome = Literal["sent", "expired", "left"]
+
+
+@dataclass(frozen=True)
+class HoldLimits:
+    """What may wait."""
+
+    seconds: float = 30.0
+    """A request's time in the queue, all its waits together. 0: none waits."""
+    requests: int = 1000
+    """Of all models."""
+    per_model: int = 256
+    """Of one served name, its exact versions included."""
+    bytes: int = 64 * 1024 * 1024
+    """Of the requests' bodies, all together."""
+
+
+class Waiting(Protocol):
+    """A request that waits."""
+
+    @property
+    def served_name(self) -> str:
+        """Of the model that it asks for."""
+
+    @property
+    def size(self) -> int:
+        """Of its body, in bytes."""
+
+    def try_again(self, table: RouteTable, avoid: Collection[Key], *, alive: bool) -> Key | None:
+        """Leave the queue and go to a pod now, which one is returned; None when there is still none.
+
+        To none of `avoid`; with `alive` to none that refused its last connection.
+        """
+
+
+class Hold:
+    """The queues, one for each served name."""
+
+    def __init__(self, limits: HoldLimits, clock: Callable[[], float], metrics: Metrics) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._queues: dict[str, OrderedDict[Waiting, float]] = {}
+        self._bytes = 0
+        self._table = RouteTable()
+        self._pass: asyncio.TimerHandle | None = None
+        self.requests = 0
+        """That wait now."""
+
+    def join(self, request: Waiting, since: float | None = None) -> float | None:
+        """Wait. Until when, on the clock that was given; None when there is no room or no time left.
+
+        `since`: when it began to wait for the first time; whoever waited already goes to the head of the queue.
+        """
+        now = self._clock()
+        until = (now if since is None else since) + self._limits.seconds
+        queue = self._queues.get(request.served_name, OrderedDict())
+        full = (
+            self.requests >= self._limits.requests
+            or len(queue) >= self._limits.per_model
+            or self._bytes + request.size > self._limits.bytes
+        )
+        if until <= now:
+            return None
+        if full and since is None:
+            self._metrics.held_outcomes.labels("refused").inc()
+            return None
+        self._queues[request.served_name] = queue
+        queue[request] = now
+        queue.move_to_end(request, last=since is None)
+        self._count(1, request.size)
+        return until
+
+    def leave(self, request: Waiting, outcome: Outcome) -> None:
+        """It waits no more."""
+        queue = self._queues[request.served_name]
+        joined = queue.pop(request)
+        if not queue:
+            del self._queues[request.served_name]
+        self._count(-1, -request.size)
+        self._metrics.held_seconds.observe(self._clock() - joined)
+        self._metrics.held_outcomes.labels(outcome).inc()
+
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait, by served name."""
+        return {name: len(queue) for name, queue in self._queues.items()}
+
+    def follow(self, table: RouteTable) -> None:
+        """Where models go has changed."""
+        self._table = table
+        self.release()
+
+    def release(self) -> None:
+        """Something has changed for the better: soon send what can go."""
+        if self.requests and self._pass is None:
+            self._pass = asyncio.get_running_loop().call_later(0, self._send_some)
+
+    def probe(self) -> None:
+        """Once in a while: the first of each queue tries even pods that refused their last connection."""
+        for queue in list(self._queues.values()):
+            next(iter(queue)).try_again(self._table, (), alive=False)
+
+    def _send_some(self) -> None:
+        self._pass = None
+        sent: Counter[Key] = Counter()
+        full: set[Key] = set()
+        for request in [request for queue in self._queues.values() for request in queue]:
+            pod = request.try_again(self._table, full, alive=True)
+            if pod is not None:
+                sent[pod] += 1
+                if sent[pod] == RELEASE:
+                    full.add(pod)
+        if full and self.requests:
+            self._pass = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._send_some)
+
+    def _count(self, requests: int, size: int) -> None:
+        self.requests += requests
+        self._bytes += size
+        self._metrics.held.set(self.requests)
