@@ -21,7 +21,7 @@ ARCHITECTURE = {
     "vocabSize": 100,
     "maxPositions": 128,
     "dtype": "bfloat16",
-    "modules": {"q_proj": [64, 64]},
+    "modules": {"model.layers.*.self_attn.q_proj": [64, 64]},
 }
 
 

@@ -15,7 +15,7 @@ ADAPTER = {
     "configuredRank": 8,
     "configuredRanks": [8],
     "targetModules": ["q_proj"],
-    "modules": {"q_proj": [64, 64]},
+    "modules": {"model.layers.*.self_attn.q_proj": [64, 64]},
     "layers": 2,
     "tensors": 4,
 }
