@@ -1,8 +1,13 @@
-"""An engine that speaks vLLM 0.32's dialect and computes nothing; test_contract.py holds it against the real one."""
+"""An engine that speaks vLLM 0.32's dialect and computes nothing; test_contract.py holds it against the real one.
+
+What it answers depends on the bytes of the weight file that was loaded, and on nothing else.
+"""
 
 import asyncio
+import hashlib
 import itertools
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,12 +32,21 @@ class FakeEngine:
     max_rank: int = 16
     started: float = 0.0
     loaded: dict[str, str] = field(default_factory=dict)
+    """Adapters' names and paths."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """What was in the files when they were loaded, by name."""
+    waiting: int = 0
+    """Requests that wait; the engine does not say for which adapter."""
     busy: set[str] = field(default_factory=set)
     """Engine names that have requests."""
     serving: bool = True
     """False: completions fail, as those of an engine that cannot compute."""
     answers_as: dict[str, str] = field(default_factory=dict)
     """Names that are answered under another name."""
+    computes_with: dict[str, str] = field(default_factory=dict)
+    """Names that are answered with the weights of another name: the fault that no error shows."""
+    noise: float = 0.0
+    """Largest change of a log-probability from one answer to the next."""
     refuse_load: tuple[int, str] | None = None
     """Status and text of every load, when set."""
     load_gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,8 +110,8 @@ class FakeEngine:
 
     def _new_process(self) -> None:
         self.started = 1.7952e9 + next(_STARTS)
-        self.loaded = {}
-        self.busy = set()
+        self.loaded, self.weights = {}, {}
+        self.busy, self.waiting = set(), 0
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response()
@@ -113,7 +127,7 @@ class FakeEngine:
                 "# TYPE process_start_time_seconds gauge\n"
                 f"process_start_time_seconds {self.started}\n"
                 f'vllm:num_requests_running{{engine="0",model_name="{self.base}"}} {float(len(self.busy))}\n'
-                f'vllm:num_requests_waiting{{engine="0",model_name="{self.base}"}} 0.0\n'
+                f'vllm:num_requests_waiting{{engine="0",model_name="{self.base}"}} {float(self.waiting)}\n'
                 'vllm:lora_requests_info{max_lora="8",running_lora_adapters="old@v1-00000000",'
                 'waiting_lora_adapters="old@v1-00000000"} 1.0\n'
                 f'vllm:lora_requests_info{{max_lora="8",running_lora_adapters="{names}",'
@@ -148,7 +162,7 @@ class FakeEngine:
             )
         if problem := _adapter_problem(name, Path(path), self.max_rank):
             return problem
-        self.loaded[name] = path
+        self.loaded[name], self.weights[name] = path, _weights(Path(path))
         return web.Response(text=f"Success: LoRA adapter '{name}' added successfully.")
 
     async def _unload(self, request: web.Request) -> web.Response:
@@ -173,8 +187,18 @@ class FakeEngine:
             return _error(500, "EngineCore encountered an issue. See stack trace (above) for the root cause.", "")
         if body.get("stream"):
             return await self._stream(request, name)
-        choice = {"index": 0, "text": " x", "finish_reason": "length"}
-        return web.json_response({"id": "cmpl-1", "model": self.answers_as.get(name, name), "choices": [choice]})
+        prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+        choices = [self._choice(name, index, prompt, body.get("logprobs")) for index, prompt in enumerate(prompts)]
+        return web.json_response({"id": "cmpl-1", "model": self.answers_as.get(name, name), "choices": choices})
+
+    def _choice(self, name: str, index: int, prompt: str, count: int | None) -> dict[str, Any]:
+        choice: dict[str, Any] = {"index": index, "text": " x", "finish_reason": "length", "logprobs": None}
+        if count is None:
+            return choice
+        drawn = random.Random(f"{self.weights.get(self.computes_with.get(name, name), '')} {prompt}")
+        values = [-9 * drawn.random() + random.uniform(-1, 1) * self.noise / 2 for _ in range(count)]
+        top = {f"token_id:{token}": value for token, value in enumerate(values)}
+        return choice | {"logprobs": {"tokens": ["token_id:0"], "token_logprobs": [values[0]], "top_logprobs": [top]}}
 
     async def _stream(self, request: web.Request, name: str) -> web.StreamResponse:
         """Chunks until the client has gone."""
@@ -214,6 +238,13 @@ def _adapter_problem(name: str, path: Path, max_rank: int) -> web.Response | Non
     except SafetensorError as error:
         return _error(500, str(error), "InternalServerError")
     return None
+
+
+def _weights(path: Path) -> str:
+    """Stands for what is computed with a file; zeros change nothing."""
+    file = path / "adapter_model.safetensors"
+    effect = any(tensor.any() for name, tensor in load_file(file).items() if "lora_B" in name)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if effect else ""
 
 
 def _error(status: int, message: str, kind: str) -> web.Response:

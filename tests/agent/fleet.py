@@ -55,6 +55,7 @@ class Pod:
     device: str = "gpu"
     slots: int = 8
     timing: Timing = FAST
+    disk_bytes: int = 2**30
 
     def __post_init__(self) -> None:
         write_base(self.directory / "models" / "base")
@@ -75,6 +76,9 @@ class Pod:
             max_rank=16,
             device="cpu" if self.device == "cpu" else "gpu",
             namespace="team-a",
+            engine_options="dtype=auto",
+            product="a processor",
+            disk_bytes=self.disk_bytes,
             engine_key=KEY,
             write_token="write-token",
             read_token="read-token",

@@ -280,6 +280,25 @@ async def test_on_cpu_zeros_fill_every_slot_first_and_the_last_one_is_used_befor
     assert before[-1] == ("complete", keeper)
 
 
+async def test_on_cpu_a_third_generation_waits_until_the_streams_of_the_first_have_ended(
+    pod: Pod, engine: FakeEngine
+) -> None:
+    pod.device, pod.slots = "cpu", 3
+    first, second, third = (pod.adapter(version=number) for number in (1, 2, 3))
+    async with agent_in(pod) as agent:
+        await agent.put(first, second)
+        await agent.wait(lambda r: state_of(r, first) == state_of(r, second) == LOADED)
+        engine.busy.add(first.engine_name)
+        await agent.put(second, third)
+        waiting = await agent.wait(lambda r: any("still finish their requests" in a.message for a in r.adapters))
+        assert state_of(waiting, third) == AdapterState.LOADING
+        assert state_of(waiting, first) == AdapterState.DRAINING
+        assert {first.engine_name, second.engine_name} < engine.loaded.keys()
+        engine.busy.clear()
+        await agent.wait_for(third, LOADED)
+    assert first.engine_name not in engine.loaded
+
+
 async def test_the_same_bytes_at_another_place_need_no_load(pod: Pod, agent: Running, engine: FakeEngine) -> None:
     german = pod.adapter()
     await agent.put(german)
@@ -355,7 +374,7 @@ async def test_a_slow_source_holds_nobody_else_back(pod: Pod, agent: Running, mo
     going, read = asyncio.Event(), PvcSource.read
 
     async def slow_read(source: PvcSource, file: RemoteFile, start: int, length: int) -> bytes:
-        if "slow" in source.uri:
+        if source.uri.startswith("pvc://adapters/slow"):
             await going.wait()
         return await read(source, file, start, length)
 

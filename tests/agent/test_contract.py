@@ -24,7 +24,7 @@ from tests.agent import real_engine
 from tests.agent.fake_engine import BASE, KEY, running_engine
 from tests.agent.real_engine import SLOTS, engine_pod
 from tests.artifacts.samples import LINEAR, adapter_tensors, write_adapter
-from tunefleet.agent.ballast import Ballast
+from tunefleet.agent.ballast import Ballast, Shapes
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
 
@@ -93,7 +93,7 @@ async def test_on_cpu_the_base_answers_for_itself_beside_adapters_however_many_c
     if len(await engine.client.models()) > 1:
         pytest.skip("this engine is not fresh")
     alone = await logprobs(engine)
-    ballast = Ballast(engine.client, engine.files / "ballast", SLOTS, {"model.layers.*.self_attn.q_proj": (128, 128)})
+    ballast = Ballast(engine.client, engine.files / "ballast", SLOTS, _modules)
     await ballast.fill()
     held: list[str] = []
     for generation in range(2 * SLOTS):
@@ -112,6 +112,10 @@ async def test_on_cpu_the_base_answers_for_itself_beside_adapters_however_many_c
             await engine.client.unload(held.pop(0))
     for name in held:
         await engine.client.unload(name)
+
+
+async def _modules() -> Shapes:
+    return {"model.layers.*.self_attn.q_proj": (128, 128)}
 
 
 async def logprobs(engine: Engine) -> list[float]:

@@ -114,7 +114,7 @@ def test_help_reads_well(command: str) -> None:
 def test_run_wants_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VLLM_API_KEY", raising=False)
     arguments = ["--base-engine-name", BASE, "--base-path", str(tmp_path), "--slots", "8", "--max-rank", "16"]
-    result = CliRunner().invoke(main, ["run", *arguments, "--namespace", "x"])
+    result = CliRunner().invoke(main, ["run", *arguments, "--namespace", "x", "--node", "n", "--disk-bytes", "1"])
     assert result.exit_code == 2
     assert "VLLM_API_KEY" in result.output
 
@@ -142,6 +142,8 @@ async def test_a_real_process_serves_until_it_is_told_to_stop(tmp_path: Path, po
             "TUNEFLEET_AGENT_READ_TOKEN": "read-token",
             "VLLM_API_KEY": KEY,
             "POD_NAMESPACE": "x",
+            "NODE_NAME": "node-1",
+            "TUNEFLEET_ADAPTERS_BYTES": "1000000",
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", "from tunefleet.agent.main import main; main()"),

@@ -6,8 +6,10 @@ import pytest
 
 from tunefleet.agent.engine_watch import EngineStart
 from tunefleet.agent.registry import Registry
+from tunefleet.engine.fingerprint import Reference
 
-FIRST, AGAIN, SECOND = EngineStart(1.0, 1), EngineStart(1.0, 2), EngineStart(2.0, 3)
+REFERENCE = Reference("kind", (0.0,), 0.1)
+FIRST, AGAIN, SECOND = (EngineStart(*start, REFERENCE) for start in ((1.0, 1), (1.0, 2), (2.0, 3)))
 A, B = "a@v1-00000000", "b@v1-00000000"
 
 

@@ -11,7 +11,7 @@ each load, there is always a slot that was used longer ago than the keeper's: th
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,9 @@ from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
 
 PREFIX = "tunefleet-ballast-"
+
+Shapes = Mapping[str, tuple[int, int]]
+"""(inputs, outputs) by module, see `Architecture.modules`."""
 
 
 class NoBallast:
@@ -41,24 +44,29 @@ class Ballast(NoBallast):
     """Adapters of zeros in one engine."""
 
     def __init__(
-        self, engine: EngineClient, directory: Path, slots: int, modules: Mapping[str, tuple[int, int]]
+        self, engine: EngineClient, directory: Path, slots: int, modules: Callable[[], Awaitable[Shapes]]
     ) -> None:
+        """`modules` may have to wait for the base's files."""
         self._engine = engine
         self._directory = directory
         self._modules = modules
+        self._possible = True
         self._ordered = [f"{PREFIX}{slot}" for slot in range(slots)]
         self.names = frozenset(self._ordered)
 
     async def fill(self) -> None:
         """Fill every slot of an engine that holds no adapter yet. Idempotent. Raises EngineError."""
-        if not (self._directory / ADAPTER_WEIGHTS).exists():
-            await asyncio.to_thread(write_zeros, self._directory, self._modules)
-        for name in self._ordered:
+        modules = await self._modules()
+        self._possible = any("*" in module for module in modules)
+        if self._possible and not (self._directory / ADAPTER_WEIGHTS).exists():
+            await asyncio.to_thread(write_zeros, self._directory, modules)
+        for name in self._ordered if self._possible else ():
             await self._load(name)
 
     async def touch(self) -> None:
         """Make the keeper the slot that was used last. Raises EngineError."""
-        await self._engine.complete_once(self._ordered[-1])
+        if self._possible:
+            await self._engine.complete_once(self._ordered[-1])
 
     async def _load(self, name: str) -> None:
         try:
@@ -68,7 +76,7 @@ class Ballast(NoBallast):
                 raise
 
 
-def write_zeros(directory: Path, modules: Mapping[str, tuple[int, int]]) -> None:
+def write_zeros(directory: Path, modules: Shapes) -> None:
     """An adapter that changes nothing: one module of the first layer, rank 1, zeros. The others are empty anyway."""
     pattern = min(module for module in modules if "*" in module)
     path, (inputs, outputs) = pattern.replace("*", "0"), modules[pattern]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError
+from tunefleet.engine.fingerprint import Reference
 
 from .board import Board
 from .settings import Timing
@@ -21,8 +22,8 @@ FAILURES_UNTIL_LOST = 3
 """A busy API process may miss one answer; a dead one misses all."""
 
 
-Prepare = Callable[[], Awaitable[None]]
-"""What an engine needs before it counts as up; raises EngineError."""
+Prepare = Callable[[], Awaitable[Reference]]
+"""What makes an engine that listens one that counts as up: proves that its base answers; raises EngineError."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class EngineStart:
     """Seconds since the epoch, by the engine's own metric: the run."""
     serial: int
     """Parts two times of one run, should it have been lost from sight in between."""
+    reference: Reference
+    """What its base answered."""
 
 
 class EngineWatch:
@@ -100,14 +103,13 @@ class EngineWatch:
             await self._prove(started)
 
     async def _prove(self, started: float) -> None:
-        await self.client.complete_once(self.base_name)
-        await self._prepare()
+        reference = await self._prepare()
         version = await self.client.version()
         if await self.client.start_time() != started:
             raise EngineError(0, "the engine restarted")
-        await self._board.set_engine(ready=True, version=version, message="")
+        await self._board.set_engine(ready=True, version=version, kind=reference.kind, message="")
         self._serial += 1
-        await self._set(EngineStart(started, self._serial))
+        await self._set(EngineStart(started, self._serial, reference))
         logger.info("engine answers completions")
 
     async def _lose(self, error: EngineError) -> None:

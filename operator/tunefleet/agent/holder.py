@@ -76,8 +76,8 @@ class Holder:
         if worker is not None and name not in self._draining:
             if worker.desired == adapter:
                 return
-            if worker.desired.digest == adapter.digest and self._is_loaded(name):
-                await worker.replace_source(adapter)
+            if worker.desired.digest == adapter.digest and (self._is_loaded(name) or _same_source(worker, adapter)):
+                await worker.tell(adapter)
                 return
         await self._stop(name)
         self._draining.discard(name)
@@ -105,6 +105,11 @@ class Holder:
 def desired_set(adapters: Iterable[DesiredAdapter]) -> frozenset[DesiredAdapter]:
     """A set to compare with: order says nothing."""
     return frozenset(adapters)
+
+
+def _same_source(worker: AdapterWorker, adapter: DesiredAdapter) -> bool:
+    """Nothing that could mend a failed one has changed: new records alone are no reason to load it again."""
+    return worker.desired.model_copy(update={"fingerprints": adapter.fingerprints}) == adapter
 
 
 def _read(path: Path) -> tuple[DesiredAdapter, ...] | None:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -27,7 +27,15 @@ TRANSFERS_AT_ONCE = 3
 class Library:
     """Fetches and checks adapters under one root."""
 
-    def __init__(self, root: Path, mount_root: Path, secrets: SecretReader, base: Architecture, limits: Limits) -> None:
+    def __init__(
+        self,
+        root: Path,
+        mount_root: Path,
+        secrets: SecretReader,
+        base: Callable[[], Awaitable[Architecture]],
+        limits: Limits,
+    ) -> None:
+        """`base` may have to wait for the base's files; adapters are fetched meanwhile."""
         self._root = root
         self._mount_root = mount_root
         self._secrets = secrets
@@ -59,7 +67,7 @@ class Library:
             self._verified.add(stored.digest)
         if stored.digest not in self._facts:
             self._facts[stored.digest] = await asyncio.to_thread(read_adapter, stored.directory)
-        if finding := check_adapter(self._facts[stored.digest], self._base, self._limits):
+        if finding := check_adapter(self._facts[stored.digest], await self._base(), self._limits):
             raise ArtifactError(finding.reason, finding.message)
 
     async def inspect(self, uri: str, secret_name: str | None, digest: str | None) -> InspectionResult:

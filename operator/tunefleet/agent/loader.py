@@ -1,14 +1,16 @@
-"""Loading one adapter into one engine start, and proving it. All calls to the engine's admin routes are made here."""
+"""Loading one adapter into one engine start, and measuring it. All calls to the engine's admin routes are made here."""
 
 import asyncio
 import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
+from tunefleet.engine.fingerprint import Figures
 
 from .ballast import NoBallast
 from .engine_watch import EngineStart, EngineWatch
@@ -17,8 +19,17 @@ from .registry import Registry
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Load:
+    """An adapter that the engine answers with."""
+
+    seconds: float
+    """From the call to the answer, the measurement included."""
+    figures: Figures
+
+
 class Loader:
-    """Loads, probes and unloads under engine names; knows what this pod's agents loaded in which engine start."""
+    """Loads, measures and unloads under engine names; knows what this pod's agents loaded in which engine start."""
 
     def __init__(self, watch: EngineWatch, registry: Registry, ballast: NoBallast, busy_poll: float) -> None:
         self._watch = watch
@@ -28,20 +39,36 @@ class Loader:
         self._busy_poll = busy_poll
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._loading: set[asyncio.Task[None]] = set()
+        self._lingering: dict[str, float] = {}
 
-    async def load(self, start: EngineStart, name: str, path: Path) -> float:
-        """Make the engine answer under the name with the files at the path; the seconds that it took.
+    async def load(self, start: EngineStart, name: str, path: Path) -> Load:
+        """Make the engine answer under the name with the files at the path, and measure what it answers.
 
         Raises EngineError. A name that another hand loaded is unloaded first: nobody knows its bytes. A call that is
         cancelled finishes the load all the same, so that the registry never knows less than the engine.
         """
         began = time.monotonic()
+        await self._wait_until_quiet(start, name)
         task = asyncio.create_task(self._ensure(start, name, path))
         self._loading.add(task)
         task.add_done_callback(self._loading.discard)
         await asyncio.shield(task)
-        await self._prove(start, name)
-        return round(time.monotonic() - began, 4)
+        figures = await self._measure(start, name)
+        return Load(round(time.monotonic() - began, 4), figures)
+
+    async def withdraw(self, start: EngineStart, name: str) -> None:
+        """Unload at once: no new request may reach these weights. Those that run keep them. Raises EngineError."""
+        async with self._one_at_a_time[name]:
+            if self._registry.holds(start, name):
+                await self._forget(start, name)
+
+    async def settled(self, name: str) -> bool:
+        """Nothing in the engine refers to the adapter's files: neither its registry nor a request from before it was
+        unloaded. Raises EngineError."""
+        if self.may_hold(name):
+            return False
+        start = self._watch.current
+        return name not in self._lingering or (start is not None and await self._is_quiet(start, name))
 
     def holds(self, start: EngineStart | None, name: str) -> bool:
         """Whether the engine that is up has the adapter from an agent of this pod."""
@@ -87,9 +114,28 @@ class Loader:
         if self._registry.holds(start, name):
             if name in await self._engine.busy():
                 return False
-            await self._engine.unload(name)
-            logger.info("unloaded %s", name)
+            await self._forget(start, name)
         self._registry.remove(name)
+        return True
+
+    async def _forget(self, start: EngineStart, name: str) -> None:
+        self._lingering[name] = start.started
+        await self._engine.unload(name)
+        self._registry.remove(name)
+        logger.info("unloaded %s", name)
+
+    async def _wait_until_quiet(self, start: EngineStart, name: str) -> None:
+        """Two adapters of one name in one engine end it; a request from before the unloading still has the former."""
+        while not self._registry.holds(start, name):
+            if await self._is_quiet(start, name):
+                return
+            await asyncio.sleep(self._busy_poll)
+
+    async def _is_quiet(self, start: EngineStart, name: str) -> bool:
+        """No request of this engine start is left from before the adapter was unloaded."""
+        if self._lingering.get(name) == start.started and not await self._engine.quiet(name):
+            return False
+        self._lingering.pop(name, None)
         return True
 
     async def _load(self, name: str, path: Path) -> None:
@@ -103,16 +149,15 @@ class Loader:
             await self._engine.load(name, str(path))
         logger.info("loaded %s", name)
 
-    async def _prove(self, start: EngineStart, name: str) -> None:
-        """One completion. An adapter that cannot answer must not stay; an engine that cannot is looked at."""
+    async def _measure(self, start: EngineStart, name: str) -> Figures:
+        """An adapter that cannot answer must not stay; an engine that cannot is looked at."""
         try:
-            await self._engine.complete_once(name)
+            return await self._engine.figures(name)
         except EngineError as error:
             self._watch.look_now()
             if error.status == 404:  # another hand unloaded it, or this is another engine already
                 self._registry.remove(name)
                 raise EngineError(0, "the engine no longer knows the adapter") from error
             if classify_load_error(error) is LoadFault.ADAPTER and self._watch.current == start:
-                await self._engine.unload(name)
-                self._registry.remove(name)
+                await self._forget(start, name)
             raise

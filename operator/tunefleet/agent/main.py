@@ -15,11 +15,12 @@ from tunefleet.api.names import AGENT_PORT
 from tunefleet.artifacts.errors import ArtifactError
 from tunefleet.artifacts.fetch import fetch as fetch_version
 from tunefleet.artifacts.opening import open_source
-from tunefleet.artifacts.progress import LogLines
+from tunefleet.artifacts.progress import LogLines, Progress
 from tunefleet.artifacts.pvc import MOUNT_ROOT
 
 if TYPE_CHECKING:
     from tunefleet.artifacts.store import StoredVersion
+    from tunefleet.engine.flags import Device
 
     from .settings import AgentSettings
 
@@ -35,7 +36,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--uri", required=True, help="Where the version is: pvc://, s3:// or hf://.")
+@click.option("--uri", required=True, help="Where the version is, as in an object's source.")
 @click.option("--digest", required=True, help="What its files must hash to, sha256:HEX.")
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="Directory named by the digest.")
 @click.option("--kind", type=click.Choice(["base", "adapter"]), default="base", show_default=True)
@@ -43,8 +44,8 @@ def main() -> None:
 def fetch(uri: str, digest: str, target: Path, kind: InspectedKind, mount_root: Path) -> None:
     """Put one version on the disk, verified, or fail and say why.
 
-    Credentials come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION for
-    s3; HF_TOKEN, HF_ENDPOINT for hf. A transfer that was cut goes on where it stopped.
+    Credentials come from the environment, named as in a source's Secret. A transfer that was cut goes on where it
+    stopped.
     """
     if target.name != digest.removeprefix("sha256:"):
         raise click.BadParameter("must end with the digest's 64 digits", param_hint="--to")
@@ -57,12 +58,20 @@ def fetch(uri: str, digest: str, target: Path, kind: InspectedKind, mount_root: 
 
 
 async def _fetch(uri: str, digest: str, target: Path, kind: InspectedKind, mount_root: Path) -> "StoredVersion":
+    from .base_files import ProgressFile
+
     async with open_source(uri, os.environ, mount_root=mount_root) as source:
-        return await fetch_version(source, kind, target.parent, digest=digest, report=LogLines(f"fetching {uri}"))
+        lines, file = LogLines(f"fetching {uri}"), ProgressFile(target.parent)
+
+        def report(progress: Progress) -> None:
+            lines(progress)
+            file(progress)
+
+        return await fetch_version(source, kind, target.parent, digest=digest, report=report)
 
 
 @main.command()
-@click.option("--uri", required=True, help="Where the version is: pvc://, s3:// or hf://.")
+@click.option("--uri", required=True, help="Where the version is, as in an object's source.")
 @click.option("--kind", type=click.Choice(["base", "adapter"]), required=True)
 @click.option("--digest", help="What its files must hash to, sha256:HEX; computed when absent.")
 @click.option("--mount-root", type=click.Path(path_type=Path), default=MOUNT_ROOT, show_default=True, hidden=True)
@@ -94,6 +103,11 @@ def inspect(uri: str, kind: InspectedKind, digest: str | None, mount_root: Path,
 @click.option("--slots", envvar="TUNEFLEET_SLOTS", required=True, type=int, help="The engine's --max-loras.")
 @click.option("--max-rank", envvar="TUNEFLEET_MAX_RANK", required=True, type=int, help="The engine's --max-lora-rank.")
 @click.option("--device", envvar="TUNEFLEET_DEVICE", type=click.Choice(["cpu", "gpu"]), default="gpu")
+@click.option(
+    "--engine-options", envvar="TUNEFLEET_ENGINE_OPTIONS", default="", help="Options that change the engine's figures."
+)
+@click.option("--node", envvar="NODE_NAME", required=True, help="Stands for the processor where that cannot be read.")
+@click.option("--disk-bytes", envvar="TUNEFLEET_ADAPTERS_BYTES", required=True, type=int, help="Bound for adapters.")
 @click.option("--namespace", envvar="POD_NAMESPACE", required=True, help="Namespace of the pod and its Secrets.")
 @click.option("--adapters-root", type=click.Path(path_type=Path), default=Path("/adapters"), show_default=True)
 @click.option("--mount-root", type=click.Path(path_type=Path), default=MOUNT_ROOT, show_default=True)
@@ -105,6 +119,9 @@ def run(
     slots: int,
     max_rank: int,
     device: str,
+    engine_options: str,
+    node: str,
+    disk_bytes: int,
     namespace: str,
     adapters_root: Path,
     mount_root: Path,
@@ -114,15 +131,20 @@ def run(
 
     Keys come from the environment alone: VLLM_API_KEY, TUNEFLEET_AGENT_WRITE_TOKEN, TUNEFLEET_AGENT_READ_TOKEN.
     """
+    from .hardware import product
     from .settings import AgentSettings
 
+    kind: Device = "cpu" if device == "cpu" else "gpu"
     settings = AgentSettings(
         engine_url=engine_url.rstrip("/"),
         base_engine_name=base_engine_name,
         base_path=base_path,
         slots=slots,
         max_rank=max_rank,
-        device="cpu" if device == "cpu" else "gpu",
+        device=kind,
+        engine_options=engine_options,
+        product=product(kind, node),
+        disk_bytes=disk_bytes,
         namespace=namespace,
         engine_key=_required("VLLM_API_KEY"),
         write_token=_required("TUNEFLEET_AGENT_WRITE_TOKEN"),
@@ -130,10 +152,7 @@ def run(
         root=adapters_root,
         mount_root=mount_root,
     )
-    try:
-        asyncio.run(_serve(settings, port))
-    except ArtifactError as error:
-        raise click.ClickException(f"the base at {base_path}: {error.message}") from error
+    asyncio.run(_serve(settings, port))
 
 
 async def _serve(settings: "AgentSettings", port: int) -> None:

@@ -7,18 +7,18 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from tunefleet.api.base_model import Architecture
-from tunefleet.artifacts.base import read_base
-from tunefleet.artifacts.fetch import files_that_count
-from tunefleet.artifacts.pvc import PvcSource
+from tunefleet.artifacts.errors import ArtifactError
 from tunefleet.engine.adapters_api import DesiredAdapter, EngineReport
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError
+from tunefleet.engine.fingerprint import Reference
 from tunefleet.plan.gate import Limits
 
-from .ballast import Ballast, NoBallast
+from .ballast import Ballast, NoBallast, Shapes
+from .base_files import BaseFiles
 from .board import Board
-from .engine_watch import EngineWatch
+from .effect import Effects, measure_reference
+from .engine_watch import EngineWatch, Prepare
 from .holder import Holder
 from .kubernetes_secrets import SecretReader
 from .library import Library
@@ -41,32 +41,38 @@ BALLAST = "ballast"
 async def running_agent(
     settings: AgentSettings, session: aiohttp.ClientSession, secrets: SecretReader
 ) -> AsyncIterator[Agent]:
-    """An agent whose loops run while the context is open. Raises ArtifactError when the base cannot be read."""
-    base = await _read_base(settings)
+    """An agent whose loops run while the context is open. The base's files may come later."""
     board = Board(_engine_report(settings))
+    base = BaseFiles(settings.base_path, board, settings.timing.poll_lost)
     engine = EngineClient(session, settings.engine_url, settings.engine_key)
     ballast = _ballast(settings, engine, base)
-    watch = EngineWatch(engine, board, settings.timing, ballast.fill)
-    library = Library(settings.root, settings.mount_root, secrets, base, Limits(settings.max_rank))
+    watch = EngineWatch(engine, board, settings.timing, _prepare(settings, engine, ballast))
+    library = Library(settings.root, settings.mount_root, secrets, base.architecture, Limits(settings.max_rank))
     loader = Loader(watch, Registry(settings.root / REGISTRY), ballast, settings.timing.poll)
-    slots = Slots(settings.capacity)
+    effects, slots = Effects(), Slots(settings.capacity)
 
     def make_worker(desired: DesiredAdapter) -> AdapterWorker:
         return AdapterWorker(
-            desired, board=board, watch=watch, library=library, loader=loader, slots=slots, timing=settings.timing
+            desired,
+            board=board,
+            watch=watch,
+            library=library,
+            loader=loader,
+            effects=effects,
+            slots=slots,
+            timing=settings.timing,
         )
 
     holder = Holder(settings.root / DESIRED, make_worker, lambda name: loader.holds(watch.current, name))
     readiness = Readiness(lambda: (adapter.engine_name for adapter in holder.desired))
     loops = [
-        asyncio.create_task(watch.run()),
+        asyncio.create_task(base.run()),
+        asyncio.create_task(_watch(base, watch)),
         asyncio.create_task(_sweep(watch, loader, holder, settings.timing.poll)),
     ]
     try:
         await holder.restore()
-        logger.info(
-            "beside %s with %d slots; %d adapters desired", base.class_name, settings.slots, len(holder.desired)
-        )
+        logger.info("%d slots; %d adapters desired", settings.slots, len(holder.desired))
         yield Agent(settings, board, holder, library, readiness, tuple(loops))
     finally:
         await board.close()
@@ -91,16 +97,33 @@ async def _sweep(watch: EngineWatch, loader: Loader, holder: Holder, pause: floa
             await watch.gone(start)
 
 
-async def _read_base(settings: AgentSettings) -> Architecture:
-    path = settings.base_path
-    source = PvcSource(str(path), path.parent, path)
-    return await read_base(source, await files_that_count(source, "base"))
+async def _watch(base: BaseFiles, watch: EngineWatch) -> None:
+    """No engine comes up before the base is there."""
+    try:
+        await base.architecture()
+    except ArtifactError:
+        await asyncio.Event().wait()  # the board says so
+    await watch.run()
 
 
-def _ballast(settings: AgentSettings, engine: EngineClient, base: Architecture) -> NoBallast:
-    if settings.device == "cpu" and any("*" in module for module in base.modules):
-        return Ballast(engine, settings.root / BALLAST, settings.slots, base.modules)
-    return NoBallast()
+def _prepare(settings: AgentSettings, engine: EngineClient, ballast: NoBallast) -> Prepare:
+    async def prepare() -> Reference:
+        reference = await measure_reference(
+            engine, settings.base_engine_name, options=settings.engine_options, product=settings.product
+        )
+        await ballast.fill()
+        return reference
+
+    return prepare
+
+
+def _ballast(settings: AgentSettings, engine: EngineClient, base: BaseFiles) -> NoBallast:
+    async def modules() -> Shapes:
+        return (await base.architecture()).modules
+
+    return (
+        Ballast(engine, settings.root / BALLAST, settings.slots, modules) if settings.device == "cpu" else NoBallast()
+    )
 
 
 def _engine_report(settings: AgentSettings) -> EngineReport:

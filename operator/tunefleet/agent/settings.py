@@ -41,6 +41,12 @@ class AgentSettings:
     """The engine's --max-lora-rank."""
     device: Device
     namespace: str
+    engine_options: str
+    """What the engine was started with and what changes its figures, see `flags.arithmetic_options`."""
+    product: str
+    """Model of the processor, see `agent.hardware`."""
+    disk_bytes: int
+    """What adapters may take of the pod's disk before those that nothing refers to are deleted."""
     engine_key: str = field(repr=False)
     write_token: str = field(repr=False)
     """The operator's: may change the desired set and ask for inspections."""

@@ -85,6 +85,10 @@ class EngineReport(Schema):
     """vLLM's --max-lora-rank."""
     device: Literal["cpu", "gpu"] = "gpu"
     """What the engine computes on."""
+    kind: str = ""
+    """Digest of what decides its figures, see `engine.fingerprint.engine_kind`; empty until it has answered."""
+    fetched: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Percent of the base's bytes on the pod's disk, while they are being fetched."""
 
 
 class AdapterReport(Schema):

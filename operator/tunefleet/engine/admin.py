@@ -1,13 +1,15 @@
 """Calls to one engine by the agent beside it. No other process may reach the runtime-loading routes."""
 
 import json
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from .errors import EngineError, parse_error
-from .metrics import PROCESS_START_TIME, busy_adapters, sample
+from .fingerprint import Figures, read_answer, request_body
+from .metrics import PROCESS_START_TIME, busy_adapters, sample, waiting_requests
 
 QUICK = aiohttp.ClientTimeout(total=5)
 """For questions that an engine answers from memory."""
@@ -34,6 +36,12 @@ class EngineClient:
     async def busy(self) -> frozenset[str]:
         """Engine names of adapters that have requests now."""
         return busy_adapters(await self._request("GET", "/metrics", limit=QUICK))
+
+    async def quiet(self, name: str) -> bool:
+        """No request of an adapter runs or waits. The engine does not say for which adapter a request waits, so while
+        any does, the answer is no."""
+        text = await self._request("GET", "/metrics", limit=QUICK)
+        return name not in busy_adapters(text) and waiting_requests(text) == 0
 
     async def healthy(self) -> None:
         """Returns when /health answers 200. That alone does not prove that the engine can serve."""
@@ -64,10 +72,21 @@ class EngineClient:
 
     async def complete_once(self, model: str) -> None:
         """One token from a model: the only proof that it can answer. Checks that the answer names the model."""
-        body = {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        await self._complete({"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0})
+
+    async def figures(self, model: str) -> Figures:
+        """What a model makes of the prompts of `engine.fingerprint`: proof that it answers, and with what weights."""
+        answer = await self._complete(request_body(model, secrets.token_hex(8)))
+        try:
+            return read_answer(answer)
+        except ValueError as error:
+            raise EngineError(200, f"{model}: {error}") from error
+
+    async def _complete(self, body: dict[str, Any]) -> dict[str, Any]:
         answer = _json(await self._request("POST", "/v1/completions", body))
-        if answer.get("model") != model:
-            raise EngineError(200, f"asked for {model}, answered by {answer.get('model')}")
+        if answer.get("model") != body["model"]:
+            raise EngineError(200, f"asked for {body['model']}, answered by {answer.get('model')}")
+        return answer
 
     async def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None, limit: aiohttp.ClientTimeout = SLOW

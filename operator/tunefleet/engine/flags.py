@@ -71,6 +71,19 @@ def serve_arguments(settings: EngineSettings) -> tuple[str, ...]:
     )
 
 
+def arithmetic_options(settings: EngineSettings) -> str:
+    """What changes the figures that an engine gives, as text. How much it holds, and for how long, does not."""
+    options = (
+        ("dtype", settings.dtype),
+        ("quantization", settings.quantization),
+        ("kv-cache-dtype", settings.kv_cache_dtype),
+        ("tensor", settings.tensor),
+        ("pipeline", settings.pipeline),
+        ("extra", " ".join(settings.extra_args)),
+    )
+    return ",".join(f"{name}={value}" for name, value in options if value)
+
+
 def extra_args_problem(extra_args: Iterable[str]) -> str | None:
     """A sentence on the first argument that may not be passed through, or None when all may."""
     for argument in extra_args:

@@ -42,3 +42,9 @@ def busy_adapters(text: str) -> frozenset[str]:
         elif match["name"] == LORA_INFO and value > newest and (label := _RUNNING_LABEL.search(match["labels"] or "")):
             newest, names = value, label["names"]
     return frozenset(name for name in names.split(",") if name) if requests else frozenset()
+
+
+def waiting_requests(text: str) -> float:
+    """Requests that the engine has taken and not begun."""
+    matches = (_SAMPLE.match(line) for line in text.splitlines())
+    return sum(_number(m["value"]) or 0.0 for m in matches if m and m["name"] == _REQUESTS[1])
