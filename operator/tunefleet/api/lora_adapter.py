@@ -83,12 +83,12 @@ MAX_FINGERPRINTS = 8
 
 
 class Fingerprint(Schema):
-    """Greedy log-probabilities of a fixed prompt under one version on one kind of engine."""
+    """What one version makes of fixed prompts on one kind of engine."""
 
     engine: Annotated[str, Field(max_length=64)]
-    """Digest of what can change the figures: vLLM's version, base, number format, parallelism and device."""
+    """Digest of what can change the figures: vLLM's version, base, number format, parallelism and processor."""
     logprobs: Annotated[tuple[float, ...], Field(max_length=64)]
-    """Natural logarithms of probabilities, one for each token after the first."""
+    """The highest log-probabilities of the first token after each prompt, in falling order, prompt by prompt."""
 
 
 class LoRAAdapterVersionStatus(VersionStatus):
@@ -103,7 +103,7 @@ class LoRAAdapterVersionStatus(VersionStatus):
     fingerprints: Annotated[
         tuple[Fingerprint, ...], Field(max_length=MAX_FINGERPRINTS, json_schema_extra=keyed_by("engine"))
     ] = ()
-    """What it makes of a fixed prompt, recorded at its first load on each kind of engine and compared at every later
+    """What it makes of fixed prompts, recorded at its first load on each kind of engine and compared at every later
     one."""
 
 

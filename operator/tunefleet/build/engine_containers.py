@@ -1,15 +1,15 @@
-"""The three containers of an engine pod, all from one image: fetch, agent, engine."""
+"""The three containers of an engine pod, all from one image: agent, fetch, engine."""
 
 from tunefleet.api.names import AGENT_PORT, ENGINE_PORT, child_name, digest_hex
 from tunefleet.engine.environment import API_KEY, engine_environment
-from tunefleet.engine.flags import EngineSettings, engine_rank, serve_arguments
+from tunefleet.engine.flags import EngineSettings, arithmetic_options, engine_rank, serve_arguments
 from tunefleet.plan.agents import ENGINE_SUFFIX
 from tunefleet.plan.child_failures import FETCH_CONTAINER
 from tunefleet.plan.credentials import AGENT_READ_TOKEN, AGENT_WRITE_TOKEN, ENGINE_KEY
 from tunefleet.plan.decision import RevisionWorkload
 from tunefleet.plan.revision import RevisionParameters
 
-from .engine_volumes import MODELS, agent_mounts, engine_mounts, fetch_mounts
+from .engine_volumes import ADAPTERS_BYTES, MODELS, agent_mounts, engine_mounts, fetch_mounts
 from .metadata import Json
 from .pod_security import container_security, home_environment
 
@@ -25,7 +25,8 @@ START_SECONDS = 3600
 
 
 def fetch_container(workload: RevisionWorkload) -> Json:
-    """Init: brings the base's weights, verified, onto the pod's disk. Its last words are REASON: SENTENCE."""
+    """Init: brings the base's weights, verified, onto the pod's disk, while the agent beside tells how far it is. Its
+    last words are REASON: SENTENCE."""
     fixed = workload.parameters.fixed
     arguments = ["--uri", fixed.base_uri, "--digest", fixed.base_digest, "--to", model_path(workload.parameters)]
     container = {
@@ -45,7 +46,7 @@ def fetch_container(workload: RevisionWorkload) -> Json:
 
 
 def agent_container(workload: RevisionWorkload) -> Json:
-    """Native sidecar: starts before the engine and ends after it. The pod is ready when the agent says so."""
+    """Native sidecar: starts before everything else and ends after it. The pod is ready when the agent says so."""
     return {
         "name": AGENT_CONTAINER,
         **_image(workload.parameters),
@@ -118,6 +119,8 @@ def _agent_environment(workload: RevisionWorkload) -> list[Json]:
         "TUNEFLEET_SLOTS": str(parameters.slots),
         "TUNEFLEET_MAX_RANK": str(engine_rank(parameters.max_rank)),
         "TUNEFLEET_DEVICE": parameters.device,
+        "TUNEFLEET_ENGINE_OPTIONS": arithmetic_options(engine_settings(parameters)),
+        "TUNEFLEET_ADAPTERS_BYTES": str(ADAPTERS_BYTES),
         "HF_HOME": "/tmp/hf",  # noqa: S108
     }
     return [
@@ -128,6 +131,7 @@ def _agent_environment(workload: RevisionWorkload) -> list[Json]:
         _from_secret("TUNEFLEET_AGENT_READ_TOKEN", workload, AGENT_READ_TOKEN),
         _from_field("POD_NAMESPACE", "metadata.namespace"),
         _from_field("POD_NAME", "metadata.name"),
+        _from_field("NODE_NAME", "spec.nodeName"),
     ]
 
 

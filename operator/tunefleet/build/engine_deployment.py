@@ -65,7 +65,7 @@ def _pod(workload: RevisionWorkload) -> Json:
             "enableServiceLinks": False,  # a Service called vllm would set VLLM_PORT=tcp://…, which vLLM misreads
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "securityContext": pod_security(),
-            "initContainers": [fetch_container(workload), agent_container(workload)],
+            "initContainers": [agent_container(workload), fetch_container(workload)],
             "containers": [engine_container(workload)],
             "volumes": volumes(workload.parameters.claims),
             "topologySpreadConstraints": [_spread(workload)],

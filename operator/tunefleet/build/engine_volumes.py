@@ -8,6 +8,11 @@ MODELS = "/models"
 ADAPTERS = "/adapters"
 SOURCES = "/sources"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a directory
+ADAPTERS_BYTES = 64 * 2**30
+"""Bound for adapters on a pod's disk: room for as many as there can be slots, 512, at 128 MiB each (rank 16 on all
+linear layers of a Llama of 8 billion parameters takes 80 MiB). Nothing is reserved."""
+_HEADROOM_BYTES = 4 * 2**30
+"""The kubelet evicts a pod past the volume's limit: a transfer that is being checked must not come that far."""
 _TOKEN_SECONDS = 3607
 """As the API server's own injection asks for (an hour, and seven seconds that tell it apart)."""
 
@@ -16,7 +21,7 @@ def volumes(claims: Sequence[str]) -> list[Json]:
     """Of the whole pod. Each container has a /tmp of its own."""
     return [
         {"name": "models", "emptyDir": {}},
-        {"name": "adapters", "emptyDir": {}},
+        {"name": "adapters", "emptyDir": {"sizeLimit": str(ADAPTERS_BYTES + _HEADROOM_BYTES)}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
         *({"name": f"tmp-{container}", "emptyDir": {}} for container in ("fetch", "agent", "engine")),
         _token(),
