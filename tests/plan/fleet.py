@@ -21,6 +21,7 @@ SETTINGS = Settings(
     gateway_key=b"gateway",
 )
 
+Q_PROJ, V_PROJ = "model.layers.*.self_attn.q_proj", "model.layers.*.self_attn.v_proj"
 ARCHITECTURE = Architecture(
     model_type="llama",
     class_name="LlamaForCausalLM",
@@ -35,7 +36,7 @@ ARCHITECTURE = Architecture(
     vocab_size=1024,
     max_positions=2048,
     dtype="bfloat16",
-    modules={"q_proj": (128, 128), "v_proj": (128, 64)},
+    modules={Q_PROJ: (128, 128), V_PROJ: (128, 64)},
 )
 
 
@@ -57,7 +58,7 @@ def adapter_files(text: str, rank: int = 8, **facts: Any) -> InspectionResult:
         "configured_rank": rank,
         "configured_ranks": (rank,),
         "target_modules": ("q_proj", "v_proj"),
-        "modules": {"q_proj": (128, 128), "v_proj": (128, 64)},
+        "modules": {Q_PROJ: (128, 128), V_PROJ: (128, 64)},
         "layers": 4,
         "tensors": 16,
         **facts,

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.plan.fleet import (
+    Q_PROJ,
     adapter_files,
     adapter_version,
     base_files,
@@ -87,7 +88,7 @@ def test_an_adapter_that_cannot_be_served_says_why(
 
 
 GATED: list[tuple[dict[str, Any], str]] = [
-    ({"modules": {"q_proj": (256, 256)}}, "WrongBase"),
+    ({"modules": {Q_PROJ: (256, 256)}}, "WrongBase"),
     ({"layers": 9}, "WrongBase"),
     ({"configured_rank": 16, "rank_mismatches": ("q_proj",)}, "RankMismatch"),
     ({"features": ("dora",)}, "FeatureUnsupported"),

@@ -3,6 +3,8 @@
 from typing import Any
 
 from tests.plan.fleet import (
+    Q_PROJ,
+    V_PROJ,
     NAMESPACE,
     adapter_files,
     adapter_version,
@@ -61,7 +63,7 @@ def test_without_an_endpoint_a_job_reads() -> None:
     assert len(jobs(cluster)) == 1
     entry = cluster.adapter("german").status.versions[0]
     assert entry.accepted
-    assert (entry.rank, entry.target_modules) == (8, ("q_proj", "v_proj"))
+    assert (entry.rank, entry.target_modules) == (8, (Q_PROJ, V_PROJ))
 
 
 def test_an_endpoint_that_starts_is_waited_for() -> None:

@@ -1,24 +1,25 @@
 """What stands between an adapter and its active version: ordered checks, the first hit wins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tunefleet.api.canary import CanaryState
 from tunefleet.api.conditions import ConditionType, Reason
-from tunefleet.api.inference_endpoint import CPU, InferenceEndpoint
+from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter, LoRAAdapterVersion, LoRAAdapterVersionStatus
 from tunefleet.engine.adapters_api import AdapterReport, AdapterState
 
 from .canary_message import taken_back
 from .facts import Facts
 from .finding import Finding
-from .holdings import holdings, target_name
+from .holdings import sleeps, target_name
 from .judgement import obstacle_of
 from .name_conflict import name_conflict
 from .orphans import serving_base
-from .selection import carrying_endpoints, selected_adapters
+from .selection import carrying_endpoints
 from .serving_version import Serving, answering_pods
+from .slot_waits import awaited_streams, without_slot
 from .summary import Obstacle, failing, refused, working
 from .target import base_target
 from .versions import MENDABLE, entry_of
@@ -131,15 +132,33 @@ def rank_too_high(view: AdapterView) -> Obstacle | None:
 def no_free_slot(view: AdapterView) -> Obstacle | None:
     """Every endpoint that carries it has a fixed number of slots, and they are taken by what has precedence."""
     name = target_name(view.adapter)
-    if view.serving.answers and view.serving.version == view.adapter.spec.active_version:
+    if name is None or sleeps(view.adapter) or _answers(view):
         return None
-    full = [e for e in view.endpoints if _is_full(view, e, name)]
-    if name is None or len(full) < len(view.endpoints):
+    fixed = [e for e in view.endpoints if e.spec.adapters.slots != "Auto"]
+    found = (without_slot(view.facts, view.adapter, endpoint, name, view.now) for endpoint in fixed)
+    leaving = [going for going in found if going is not None]
+    if len(leaving) < len(view.endpoints):
         return None
-    said = ", ".join(f"{e.metadata.name} has {e.spec.adapters.slots}" for e in full)
+    if soon := sorted({engine_name for going in leaving for engine_name in going}):
+        return working(Reason.LOADING, f"{_active_name(view)} waits for a slot until {_listed(soon)} may go")
+    said = ", ".join(f"{e.metadata.name} has {e.spec.adapters.slots}" for e in fixed)
     return refused(
         Reason.NO_FREE_SLOT,
-        f"every adapter slot is taken ({said}); raise spec.adapters.slots, set it to Auto, or lower keepWarm",
+        f"every adapter slot is taken ({said}); raise spec.adapters.slots, set it to Auto, add replicas, or lower "
+        "keepWarm",
+    )
+
+
+def streams_in_slot(view: AdapterView) -> Obstacle | None:
+    """A version that left has its slot for as long as requests use it."""
+    name = target_name(view.adapter)
+    pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version, name, view.now)
+    waits = awaited_streams(pods, name) if name is not None else None
+    if waits is None:
+        return None
+    pod, going = waits
+    return working(
+        Reason.LOADING, f"{_active_name(view)} waits for a slot on pod {pod} until requests of {_listed(going)} end"
     )
 
 
@@ -178,7 +197,7 @@ def not_loaded(view: AdapterView) -> Obstacle | None:
     """On its way onto the engines, or the engines are on theirs."""
     active = view.adapter.spec.active_version
     serving = view.serving
-    if serving.version == active and serving.loaded.ready >= max(1, serving.loaded.desired):
+    if sleeps(view.adapter) or (serving.version == active and serving.loaded.ready >= max(1, serving.loaded.desired)):
         return None
     return working(Reason.LOADING, f"version {active} {_progress(view)}")
 
@@ -192,6 +211,7 @@ CHECKS: tuple[Check, ...] = (
     base_version_not_served,
     rank_too_high,
     no_free_slot,
+    streams_in_slot,
     canary_worse,
     load_failed,
     canary_runs,
@@ -224,25 +244,16 @@ def _served(endpoint: InferenceEndpoint) -> str:
     )
 
 
-def _is_full(view: AdapterView, endpoint: InferenceEndpoint, name: str | None) -> bool:
-    slots = endpoint.spec.adapters.slots
-    if slots == "Auto" or view.active is None:
-        return False
-    capacity = slots - 1 if endpoint.spec.accelerator.resource_name == CPU else slots
-    held = [
-        holding
-        for adapter in selected_adapters(view.facts, endpoint)
-        for holding in holdings(_current(view, adapter), view.now)
-        if holding.base_version == view.active.base_model_version
-    ]
-    kept = sorted(held, key=lambda h: h.precedence)[:capacity]
-    return name not in {h.desired.engine_name for h in kept}
+def _answers(view: AdapterView) -> bool:
+    return view.serving.answers and view.serving.version == view.adapter.spec.active_version
 
 
-def _current(view: AdapterView, adapter: LoRAAdapter) -> LoRAAdapter:
-    """The adapter itself with the entries of this decision."""
-    same = adapter.metadata.name == view.adapter.metadata.name
-    return view.adapter if same else adapter
+def _active_name(view: AdapterView) -> str:
+    return f"version {view.adapter.spec.active_version}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def _failed(pod: str, report: AdapterReport) -> Obstacle:

@@ -1,13 +1,19 @@
 """Which adapters each pod of an endpoint shall hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tunefleet.engine.adapters_api import AdapterState, DesiredAdapter
 
+from .asked import Asked
 from .facts import Key
+from .fingerprints import uncompared
 from .holdings import Holding
 from .observed import EnginePod, ObservedRevision
+from .placement import Seat, place
 from .revision import RevisionParameters
+
+Assignments = Mapping[Key, tuple[DesiredAdapter, ...]]
+"""By pod, what it shall hold, most needed first."""
 
 
 def fits(parameters: RevisionParameters, holding: Holding) -> bool:
@@ -19,19 +25,41 @@ def fits(parameters: RevisionParameters, holding: Holding) -> bool:
     )
 
 
-def assigned(parameters: RevisionParameters, holdings: Iterable[Holding]) -> tuple[DesiredAdapter, ...]:
-    """What one of its engines shall hold, most needed first, no more than it has slots for."""
-    fitting = sorted((h for h in holdings if fits(parameters, h)), key=lambda h: h.precedence)
-    return tuple(h.desired for h in fitting[: parameters.capacity])
+def assigned(revision: ObservedRevision, holdings: Iterable[Holding], asked: Mapping[Key, Asked]) -> Assignments:
+    """What each pod of a revision shall hold, no more than it has slots for.
+
+    Pods that are starting get their share; those that are going are none of the revision's any more.
+    """
+    parameters = revision.parameters
+    if parameters is None:
+        return {}
+    fitting = (h for h in holdings if fits(parameters, h))
+    placed = place((seat(pod) for pod in revision.pods), parameters.capacity, fitting, asked)
+    return {pod: tuple(h.desired for h in held) for pod, held in placed.items()}
 
 
-def orders(revision: ObservedRevision, holdings: Sequence[Holding]) -> Iterable[tuple[Key, tuple[DesiredAdapter, ...]]]:
-    """Pods whose agent reports another set than it shall hold, and that set."""
-    if revision.parameters is None:
-        return
-    wanted = assigned(revision.parameters, holdings)
+def carrying(
+    revision: ObservedRevision, holdings: Sequence[Holding], asked: Mapping[Key, Asked]
+) -> Mapping[str, set[Key]]:
+    """By engine name, the pods that shall hold it, and those of which nobody knows yet whether they do."""
+    parameters = revision.parameters
+    if parameters is None:
+        return {}
+    unknown = {pod.pod.key for pod in revision.pods if seat(pod).unknown}
+    found = {h.desired.engine_name: set(unknown) for h in holdings if fits(parameters, h)}
+    for pod, desired in assigned(revision, holdings, asked).items():
+        for adapter in desired:
+            found[adapter.engine_name].add(pod)
+    return found
+
+
+def orders(revision: ObservedRevision, assignments: Assignments) -> Iterable[tuple[Key, tuple[DesiredAdapter, ...]]]:
+    """Pods whose agent reports another set than it shall hold, or lacks a record to compare with, and that set."""
     for pod in revision.pods:
-        if pod.report is not None and _held(pod) != _wanted(wanted):
+        wanted = assignments.get(pod.pod.key)
+        if pod.report is None or wanted is None:
+            continue
+        if _held(pod) != _wanted(wanted) or uncompared(pod.report, wanted):
             yield pod.pod.key, wanted
 
 
@@ -42,6 +70,16 @@ def settled(pod: EnginePod, wanted: Sequence[DesiredAdapter]) -> bool:
     states = pod.states
     done = (AdapterState.LOADED, AdapterState.FAILED)
     return all(states.get(adapter.engine_name) in done for adapter in wanted)
+
+
+def seat(pod: EnginePod) -> Seat:
+    """A pod as placing sees it. What is on its way out is not held; what is on its way in is."""
+    if pod.report is None:
+        return Seat(pod.pod.key, pod.ready, None)
+    states = pod.states.items()
+    held = frozenset(name for name, state in states if state is not AdapterState.DRAINING)
+    loaded = frozenset(name for name, state in states if state is AdapterState.LOADED)
+    return Seat(pod.pod.key, pod.ready, held, loaded)
 
 
 def _held(pod: EnginePod) -> set[tuple[str, str]]:

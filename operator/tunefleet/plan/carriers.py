@@ -1,14 +1,14 @@
-"""Which engines should answer for a version of an adapter: those that requests go to and that can hold it."""
+"""Which engines should answer for a version of an adapter: those that requests go to and that are told to hold it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tunefleet.api.inference_endpoint import InferenceEndpoint, RevisionState
 from tunefleet.api.lora_adapter import LoRAAdapter
-from tunefleet.api.names import LABEL_REVISION
 
-from .assignments import assigned
-from .facts import Facts
+from .asked import asked
+from .assignments import carrying
+from .facts import Facts, Key
 from .holdings import holdings
 from .observed import EnginePod, observed_revisions, pods_by_state
 from .selection import carrying_endpoints, selected_adapters
@@ -21,9 +21,9 @@ PREFERRED: tuple[RevisionState, ...] = ("Serving", "Warm")
 def carriers(
     facts: Facts, adapter: LoRAAdapter, version: int, name: str | None, now: datetime
 ) -> tuple[EnginePod, ...]:
-    """Living pods, ready or not, of the revisions that answer for this version under this engine name.
+    """Living pods, ready or not, of the revisions that answer for this version and place it under this engine name.
 
-    A revision that has no slot for it, or too low a rank, does not count: what cannot hold it must not keep the others
+    A pod that has no slot for it, or too low a rank, does not count: what shall not hold it must not keep the others
     from answering.
     """
     entry = entry_of(adapter.status.versions, version)
@@ -47,29 +47,36 @@ def _able(
     name: str | None,
     now: datetime,
 ) -> Sequence[EnginePod]:
-    """Looked at closely only where some agent says that it does not hold the version."""
     pods = pods_by_state(facts, endpoint, base_version, state)
-    lacking = {_revision(pod) for pod in pods if name and pod.report is not None and not pod.holds(name)}
-    if not lacking:
+    if not pods or name is None:
         return pods
-    unable = lacking - set(_assigning(facts, adapter, endpoint, name, now))
-    return [pod for pod in pods if _revision(pod) not in unable or (name and pod.holds(name))]
+    able = _carrying(facts, adapter, endpoint, now).get(name, ())
+    return [pod for pod in pods if pod.pod.key in able]
 
 
-def _assigning(
-    facts: Facts, adapter: LoRAAdapter, endpoint: InferenceEndpoint, name: str | None, now: datetime
-) -> Iterable[str]:
-    """Revisions whose engines are told to hold this version."""
+def _carrying(facts: Facts, adapter: LoRAAdapter, endpoint: InferenceEndpoint, now: datetime) -> Mapping[str, set[Key]]:
+    """By engine name, the endpoint's pods that place it. `adapter` counts as it is given, the others as in the facts;
+    when that is the same, the answer is kept with the facts for the next one who asks."""
+    known = facts.adapters.get(Key(adapter.metadata.namespace, adapter.metadata.name))
+    if known is None or holdings(known, now) != holdings(adapter, now):
+        return _placed(facts, adapter, endpoint, now)
+    question = ("carrying", endpoint.metadata.namespace, endpoint.metadata.name, now)
+    if question not in facts.kept:
+        facts.kept[question] = _placed(facts, known, endpoint, now)
+    answer: Mapping[str, set[Key]] = facts.kept[question]
+    return answer
+
+
+def _placed(facts: Facts, adapter: LoRAAdapter, endpoint: InferenceEndpoint, now: datetime) -> Mapping[str, set[Key]]:
     selected = (adapter if _same(adapter, other) else other for other in selected_adapters(facts, endpoint))
     held = [holding for one in selected for holding in holdings(one, now)]
+    demand = asked(facts.gateways.values())
+    found: dict[str, set[Key]] = {}
     for revision in observed_revisions(facts, endpoint):
-        if revision.parameters and name in {d.engine_name for d in assigned(revision.parameters, held)}:
-            yield revision.name
+        for name, pods in carrying(revision, held, demand).items():
+            found.setdefault(name, set()).update(pods)
+    return found
 
 
 def _same(one: LoRAAdapter, other: LoRAAdapter) -> bool:
     return one.metadata.name == other.metadata.name
-
-
-def _revision(pod: EnginePod) -> str:
-    return pod.pod.labels.get(LABEL_REVISION, "")

@@ -37,6 +37,8 @@ class Holding:
     base_version: int
     need: Need
     desired: DesiredAdapter
+    copies: int = 1
+    """Engines that it must be on, as far as there are so many."""
 
     @property
     def claim(self) -> str | None:
@@ -50,13 +52,20 @@ class Holding:
 
 
 def holdings(adapter: LoRAAdapter, now: datetime) -> tuple[Holding, ...]:
-    """Accepted versions that shall be loaded, most needed first, each once."""
+    """Accepted versions that shall be loaded, most needed first, each once; none while it sleeps."""
+    if sleeps(adapter):
+        return ()
     found: dict[str, Holding] = {}
     for version, need, name in _wanted(adapter, now):
         holding = _holding(adapter, version, need, name)
         if holding:
             found.setdefault(holding.desired.engine_name, holding)
     return tuple(found.values())
+
+
+def sleeps(adapter: LoRAAdapter) -> bool:
+    """Nobody asked for it for a while, so nothing of it is loaded. One that may not sleep any more does not."""
+    return adapter.status.asleep_since is not None and adapter.spec.loading.min_replicas == 0
 
 
 def target_name(adapter: LoRAAdapter) -> str | None:
@@ -121,6 +130,7 @@ def _holding(adapter: LoRAAdapter, version: int, need: Need, name: str | None) -
         base_version=entry.base_model_version,
         need=need,
         desired=desired,
+        copies=max(1, adapter.spec.loading.min_replicas),
     )
 
 

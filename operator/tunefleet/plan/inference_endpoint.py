@@ -1,6 +1,6 @@
 """InferenceEndpoint: find the wanted revision, roll it out, tell every pod's agent what to hold, say how it stands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from tunefleet.api.inference_endpoint import InferenceEndpoint, InferenceEndpoin
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.engine.adapters_api import DesiredAdapter
 
+from .asked import Asked, asked
 from .assignments import assigned, orders, settled
 from .credentials import endpoint_credentials
 from .decision import Child, Decision, EndpointAccess, Owner, RevisionWorkload
@@ -38,6 +39,7 @@ class _Scene:
     owner: Owner
     adapters: tuple[LoRAAdapter, ...]
     holdings: tuple[Holding, ...]
+    asked: Mapping[Key, Asked]
     observed: tuple[ObservedRevision, ...]
     wanted: WantedRevision | None
     obstacle: Obstacle | None
@@ -82,7 +84,7 @@ def _scene(facts: Facts, endpoint: InferenceEndpoint, now: datetime) -> _Scene:
             observed = (*observed, missing_revision(facts, endpoint, wanted.name, wanted.parameters))
     meta = endpoint.metadata
     owner = Owner(ObjectRef(KIND, meta.namespace, meta.name), meta.uid)
-    return _Scene(endpoint, owner, adapters, held, observed, wanted, obstacle, left)
+    return _Scene(endpoint, owner, adapters, held, asked(facts.gateways.values()), observed, wanted, obstacle, left)
 
 
 def _target(facts: Facts, endpoint: InferenceEndpoint) -> tuple[BaseTarget | Obstacle, Orphans]:
@@ -142,8 +144,8 @@ def _can_serve(scene: _Scene, revision: ObservedRevision) -> bool:
         return True
     if revision.parameters is None:
         return False
-    wanted = assigned(revision.parameters, scene.holdings)
-    good = [pod for pod in revision.ready_pods if settled(pod, wanted)]
+    wanted = assigned(revision, scene.holdings, scene.asked)
+    good = [pod for pod in revision.ready_pods if settled(pod, wanted[pod.pod.key])]
     return len(good) >= _enough(scene, revision)
 
 
@@ -205,7 +207,7 @@ def _orders(scene: _Scene, steps: Sequence[Step]) -> Iterable[tuple[Key, tuple[D
     live = {step.name for step in steps if step.state not in (None, "Draining")}
     for revision in scene.observed:
         if revision.name in live:
-            yield from orders(revision, scene.holdings)
+            yield from orders(revision, assigned(revision, scene.holdings, scene.asked))
 
 
 def _pins(scene: _Scene, steps: Sequence[Step]) -> dict[str, tuple[str, ...]]:

@@ -21,8 +21,10 @@ from .decision import Decision, Owner
 from .facts import Facts, Key, ObjectRef
 from .finding import Finding
 from .gate import check_adapter
+from .holdings import sleeps
 from .inspection import Reading, Subject, read_version
 from .judgement import judge, refusal, reuse_known, waiting
+from .loading import sleep, slumber
 from .name_conflict import name_conflict
 from .outcome import condition_events, status_patches
 from .readings import combined
@@ -45,6 +47,8 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
     known = adapter.model_copy(
         update={"status": adapter.status.model_copy(update={"versions": _entries(adapter, [e for e, _ in judged])})}
     )
+    rest = sleep(facts, known, now)
+    known = known.model_copy(update={"status": known.status.model_copy(update={"asleep_since": rest.since})})
     served = serving(facts, known, now)
     status = _status(facts, known, served, now)
     ref = ObjectRef(KIND, *key)
@@ -56,7 +60,7 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
             *adapter_events(ref, adapter, served),
         ),
     )
-    times = (decision.requeue_after, requeue_after(served.canary, adapter.spec.rollout, now))
+    times = (decision.requeue_after, rest.earliest, requeue_after(served.canary, adapter.spec.rollout, now))
     return replace(decision, requeue_after=min((t for t in times if t is not None), default=None))
 
 
@@ -131,6 +135,7 @@ def _status(facts: Facts, known: LoRAAdapter, served: Serving, now: datetime) ->
         serving_version=served.version,
         traffic=served.traffic,
         loaded=served.loaded,
+        asleep_since=known.status.asleep_since,
         canary=served.canary,
         versions=known.status.versions,
         history=served.history,
@@ -138,7 +143,11 @@ def _status(facts: Facts, known: LoRAAdapter, served: Serving, now: datetime) ->
 
 
 def _answered(facts: Facts, adapter: LoRAAdapter, served: Serving) -> Finding | None:
-    if not served.answers or served.version is None or name_conflict(facts, adapter):
+    if served.version is None or name_conflict(facts, adapter):
+        return None
+    if sleeps(adapter):
+        return Finding(Reason.SCALED_TO_ZERO, slumber(adapter))
+    if not served.answers:
         return None
     name = version_name(adapter.served_name, served.version)
     pods = served.loaded.ready

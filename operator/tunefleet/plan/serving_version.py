@@ -175,4 +175,11 @@ def _loaded(facts: Facts, adapter: LoRAAdapter, version: int | None, name: str |
     pods = carriers(facts, adapter, version, name, now)
     ready = [pod for pod in pods if pod.ready]
     unheard = _unheard(adapter, ready) if name == serving_name(adapter) else 0
-    return Loaded(ready=sum(pod.holds(name) for pod in ready) + unheard, desired=len(pods))
+    return Loaded(ready=sum(pod.holds(name) for pod in ready) + unheard, desired=_desired(adapter, pods, ready))
+
+
+def _desired(adapter: LoRAAdapter, pods: Sequence[EnginePod], ready: Sequence[EnginePod]) -> int:
+    """Pods that nobody has heard of count among those that may hold it, but not beyond those that did."""
+    former = adapter.status.loaded.desired
+    silent = any(pod.report is None for pod in ready)
+    return min(len(pods), former) if silent and former else len(pods)
