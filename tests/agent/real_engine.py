@@ -27,6 +27,8 @@ class RealEngine:
 
     url: str
     files: Path
+    namespace: str
+    """Of its pod, which is named engine."""
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def engine_pod(shell: Shell, image: str, base: Path) -> Iterator[RealEngine]:
         shell.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(_pod(image, directory)))
         shell.kubectl("wait", "-n", namespace, "pod/engine", "--for=condition=Ready", "--timeout=400s")
         address = shell.kubectl("get", "-n", namespace, "pod/engine", "-o", "jsonpath={.status.podIP}")
-        yield RealEngine(f"http://{address}:{ENGINE_PORT}", directory / "adapters")
+        yield RealEngine(f"http://{address}:{ENGINE_PORT}", directory / "adapters", namespace)
     finally:
         shell.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
         shutil.rmtree(directory)

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import peft
+import peft  # type: ignore[import-not-found]
 import safetensors
-import torch
-import transformers
+import torch  # type: ignore[import-not-found]
+import transformers  # type: ignore[import-not-found]
 from peft import LoraConfig, get_peft_model
 
 DATA = Path(__file__).parent / "data"
