@@ -45,10 +45,10 @@ class FakeApi:
             watch.put_nowait({"type": type_, "object": stamped})
         return stamped
 
-    def app(self) -> web.Application:
+    def app(self, namespace: str = "ns") -> web.Application:
         app = web.Application()
         for kind in KINDS:
-            for path in (RESOURCES[kind].path(), RESOURCES[kind].path("ns")):
+            for path in (RESOURCES[kind].path(), RESOURCES[kind].path(namespace)):
                 app.router.add_get(path, self._handler(kind))
         return app
 
@@ -80,9 +80,9 @@ class FakeApi:
 
 
 @asynccontextmanager
-async def api_server() -> AsyncIterator[tuple[FakeApi, Client]]:
+async def api_server(namespace: str = "ns") -> AsyncIterator[tuple[FakeApi, Client]]:
     api = FakeApi()
-    async with TestServer(api.app(), host="127.0.0.1") as http:
+    async with TestServer(api.app(namespace), host="127.0.0.1") as http:
         configuration = type.__call__(Configuration)
         configuration.host = f"http://127.0.0.1:{http.port}"
         async with Client(configuration) as client:

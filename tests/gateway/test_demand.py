@@ -59,6 +59,7 @@ def test_who_is_asked_for_and_when() -> None:
     (seen,) = world.adapters
     assert (seen.namespace, seen.name, seen.in_flight, seen.waiting) == ("ns", "adapter", 1, 0)
     assert seen.last_asked == "2026-01-01T00:00:01Z"
+    assert world.demand.report().since == "2026-01-01T00:00:00Z"
     world.metrics.version(VERSION).finished("2xx")
     assert world.adapters[0].in_flight == 0
 

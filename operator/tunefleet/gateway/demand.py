@@ -56,6 +56,7 @@ class Demand:
         self._table = RouteTable()
         self._asked: dict[Key, _Asked] = {}
         self._looked = clock()
+        self._since = rfc3339(wall_clock())
         self._boot = secrets.token_hex(4)
         self._since = rfc3339(wall_clock())
         self._number = 1

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from tunefleet.api.schema import Schema
 
+DEMAND_PORT = 9090
+"""Gateways' admin port, as the chart sets it."""
 DEMAND_PATH = "/v1/demand"
 LONG_POLL_SECONDS = 10.0
 

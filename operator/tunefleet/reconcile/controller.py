@@ -15,11 +15,14 @@ from tunefleet.kube.events import Recorder
 from tunefleet.kube.fence import Fence
 from tunefleet.kube.resources import RESOURCES
 from tunefleet.kube.writer import Target, Writer
+from tunefleet.plan.demand import DemandReport
+from tunefleet.plan.demanded import demanded
 from tunefleet.plan.facts import Facts, Key, Manifest, ObjectRef, Settings
 from tunefleet.plan.plan import Plan
 
 from .agents import Agents
 from .execute import NO_ANSWER, ActionsFailedError, Executor, describe
+from .gateways import Gateways
 from .gather import Gatherer
 from .metrics import Metrics
 from .queue import WorkQueue, words
@@ -67,10 +70,12 @@ class Controller:
         self._writer = writer = Writer(client, fence, metrics.wrote)
         self._gatherer = Gatherer(self.store, writer)
         self._agents = Agents(self.store, self._pod_reported)
+        self._gateways = Gateways(self.store, client, self._gateway_reported)
         recorder = Recorder(client, fence, identity, on_write=metrics.wrote)
         self._executor = Executor(writer, recorder, self._agents, self)
         metrics.gauge("queue_depth", "Keys that wait for a worker.", lambda: self.queue.depth)
         metrics.gauge("agents", "Engine pods whose agents are followed.", lambda: self._agents.followed)
+        metrics.gauge("gateways", "Gateway pods that are followed.", lambda: self._gateways.followed)
 
     def observe(self, obj: Manifest) -> None:
         """Take in a state of an object, from a watch or as the answer to a write of ours."""
@@ -88,9 +93,13 @@ class Controller:
     async def run(self) -> None:
         """Work until stopped. Raises LeadershipLostError."""
         async with asyncio.TaskGroup() as group:
-            resync = group.create_task(self._resync_for_ever(), name="resync")
+            beside = [
+                group.create_task(self._resync_for_ever(), name="resync"),
+                group.create_task(self._gateways.run(), name="gateways"),
+            ]
             await self.queue.run()
-            resync.cancel()
+            for task in beside:
+                task.cancel()
 
     def stop(self) -> None:
         """Begin nothing more; `run` returns when what is under way is done."""
@@ -100,6 +109,7 @@ class Controller:
         """After `run` has ended, or instead of it."""
         await self._executor.close()
         await self._agents.close()
+        await self._gateways.close()
 
     def resync_soon(self) -> None:
         """Do not wait for the next resync: events were lost."""
@@ -168,6 +178,9 @@ class Controller:
 
     def _pod_reported(self, pod: Key) -> None:
         self._enqueue(self._concerned(ObjectRef("Pod", *pod)))
+
+    def _gateway_reported(self, former: DemandReport | None, latest: DemandReport | None) -> None:
+        self._enqueue(demanded(self.store.view(), former, latest))
 
     def _enqueue(self, refs: Iterable[ObjectRef]) -> None:
         for ref in sorted(refs):

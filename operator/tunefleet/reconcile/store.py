@@ -20,6 +20,7 @@ from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.engine.adapters_api import AdaptersReport
 from tunefleet.kube.writer import without_data
+from tunefleet.plan.demand import DemandReport
 from tunefleet.plan.facts import Facts, Inspection, InspectionRequest, Key, Manifest, Node, ObjectRef, Settings
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.reports: dict[Key, AdaptersReport] = {}
+        self.gateways: dict[Key, DemandReport | None] = {}
         self.inspections: dict[InspectionRequest, Inspection] = {}
         self._base_models: dict[Key, BaseModel] = {}
         self._adapters: dict[Key, LoRAAdapter] = {}
@@ -125,6 +127,7 @@ class Store:
             pods=MappingProxyType(self._pods),
             nodes=MappingProxyType(self._nodes),
             reports=MappingProxyType(self.reports),
+            gateways=MappingProxyType(self.gateways),
             inspections=MappingProxyType(self.inspections),
         )
 
@@ -139,6 +142,7 @@ class Store:
             pods=dict(self._pods),
             nodes=dict(self._nodes),
             reports=dict(self.reports),
+            gateways=dict(self.gateways),
             inspections=dict(self.inspections),
         )
 
