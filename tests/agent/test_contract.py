@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import numpy as np
 import pytest
 
 from dev.images import catalog
@@ -27,6 +28,7 @@ from tests.artifacts.samples import LINEAR, adapter_tensors, write_adapter
 from tunefleet.agent.ballast import Ballast, Shapes
 from tunefleet.engine.admin import EngineClient
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
+from tunefleet.engine.fingerprint import FLOOR, distance
 
 BASE_MODEL = Path(__file__).parents[2] / "examples" / "models" / "base" / "v1"
 
@@ -98,8 +100,7 @@ async def test_on_cpu_the_base_answers_for_itself_beside_adapters_however_many_c
     held: list[str] = []
     for generation in range(2 * SLOTS):
         name = f"contract-{generation}@v1-00000000"
-        tensors = {key: 8 * value for key, value in adapter_tensors(seed=generation, modules=LINEAR).items()}
-        path = write_adapter(engine.files / str(generation), tensors, target_modules="all-linear")
+        path = strong_adapter(engine.files / str(generation), seed=generation)
         await ballast.touch()
         await engine.client.load(name, str(path))
         held.append(name)
@@ -114,8 +115,53 @@ async def test_on_cpu_the_base_answers_for_itself_beside_adapters_however_many_c
         await engine.client.unload(name)
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize("engine", ["real"], indirect=True)
+async def test_old_streams_on_as_many_generations_as_there_are_slots_let_the_next_one_wait_and_break_nothing(
+    engine: Engine,
+) -> None:
+    """The engine's own word on it is not to be had: its metrics do not name the adapter that waits."""
+    names = [f"contract-generation-{number}@v1-00000000" for number in range(SLOTS + 1)]
+    for number, name in enumerate(names):
+        await engine.client.load(name, str(strong_adapter(engine.files / str(number), seed=number)))
+    alone = [await engine.client.figures(name) for name in names]
+    async with contextlib.AsyncExitStack() as streams:
+        first = contextlib.AsyncExitStack()
+        for name in names[:SLOTS]:
+            owner = first if name == names[0] else streams
+            response = await owner.enter_async_context(stream(engine, name))
+            await response.content.readline()
+        waiting = asyncio.create_task(engine.client.figures(names[SLOTS]))
+        await until_something_waits(engine)
+        assert names[SLOTS] not in await engine.client.busy()
+        assert not await engine.client.quiet(names[SLOTS])
+        for name in names[: SLOTS - 1]:
+            await engine.client.unload(name)
+        assert not waiting.done()
+        await first.aclose()
+        assert distance(await waiting, alone[SLOTS]) <= FLOOR
+        for name, figures in list(zip(names, alone, strict=True))[SLOTS - 1 :]:
+            assert distance(await engine.client.figures(name), figures) <= FLOOR
+    for name in names:
+        await engine.client.unload(name)
+
+
+async def until_something_waits(engine: Engine) -> None:
+    for _ in range(1000):
+        if not await engine.client.quiet("nobody@v1-00000000"):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("no request waits")
+
+
 async def _modules() -> Shapes:
     return {"model.layers.*.self_attn.q_proj": (128, 128)}
+
+
+def strong_adapter(directory: Path, seed: int) -> Path:
+    """One that changes every answer."""
+    tensors = {key: 8 * value for key, value in adapter_tensors(seed=seed, modules=LINEAR).items()}
+    return write_adapter(directory, tensors, target_modules="all-linear")
 
 
 async def logprobs(engine: Engine) -> list[float]:
@@ -147,6 +193,39 @@ async def test_an_engine_says_who_it_is(engine: Engine) -> None:
 
 async def test_the_base_answers_under_its_engine_name(engine: Engine) -> None:
     await engine.client.complete_once(engine.base)
+
+
+async def test_figures_tell_an_adapter_from_the_base_and_from_another_and_come_back_the_same(engine: Engine) -> None:
+    other = engine.name.replace("contract-", "contract-other-")
+    base = await engine.client.figures(engine.base)
+    await engine.client.load(engine.name, str(strong_adapter(engine.files / "one", seed=1)))
+    await engine.client.load(other, str(strong_adapter(engine.files / "two", seed=2)))
+    one, two = await engine.client.figures(engine.name), await engine.client.figures(other)
+    assert min(distance(one, base), distance(two, base), distance(one, two)) > 4 * FLOOR
+    assert distance(await engine.client.figures(engine.base), base) <= FLOOR
+    await engine.client.unload(engine.name)
+    await engine.client.unload(other)
+    await engine.client.load(other, str(engine.files / "one"))
+    assert distance(await engine.client.figures(other), one) <= FLOOR
+    await engine.client.unload(other)
+
+
+async def test_figures_of_an_adapter_of_zeros_are_the_bases(engine: Engine) -> None:
+    zeros = {key: np.zeros_like(tensor) for key, tensor in adapter_tensors().items()}
+    await engine.client.load(engine.name, str(write_adapter(engine.files, zeros)))
+    figures = await engine.client.figures(engine.name)
+    assert distance(figures, await engine.client.figures(engine.base)) <= FLOOR
+
+
+async def test_figures_are_the_same_beside_streams(engine: Engine) -> None:
+    await engine.client.load(engine.name, str(strong_adapter(engine.files, seed=3)))
+    alone = await engine.client.figures(engine.name)
+    async with contextlib.AsyncExitStack() as streams:
+        for _ in range(3):
+            response = await streams.enter_async_context(stream(engine, engine.name))
+            await response.content.readline()
+        together = await asyncio.gather(*(engine.client.figures(engine.name) for _ in range(3)))
+    assert all(distance(figures, alone) <= FLOOR for figures in together)
 
 
 async def test_an_adapter_comes_and_goes_under_its_engine_name(engine: Engine) -> None:

@@ -1,5 +1,7 @@
 """Command lines of the engine, and arguments that users may not pass."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,12 +10,27 @@ from tunefleet.engine.flags import (
     LORA_RANKS,
     SHUTDOWN_TIMEOUT_SECONDS,
     EngineSettings,
+    arithmetic_options,
     engine_rank,
     extra_args_problem,
     serve_arguments,
 )
 
 SETTINGS = EngineSettings(model_path="/models/ab", served_name="tiny@v1-00000000", slots=8, max_rank=16)
+
+
+def test_what_changes_figures_and_what_only_changes_room() -> None:
+    others = [
+        replace(SETTINGS, dtype="float16"),
+        replace(SETTINGS, quantization="fp8"),
+        replace(SETTINGS, kv_cache_dtype="fp8"),
+        replace(SETTINGS, tensor=2),
+        replace(SETTINGS, pipeline=2),
+        replace(SETTINGS, extra_args=("--seed=1",)),
+    ]
+    assert len({arithmetic_options(settings) for settings in (SETTINGS, *others)}) == len(others) + 1
+    roomier = replace(SETTINGS, slots=64, max_rank=64, max_model_length=8192, max_concurrent_requests=4)
+    assert arithmetic_options(roomier) == arithmetic_options(SETTINGS)
 
 
 def value(arguments: tuple[str, ...], flag: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunefleet.engine.metrics import busy_adapters, sample
+from tunefleet.engine.metrics import busy_adapters, sample, waiting_requests
 
 PAGE = """# HELP process_start_time_seconds Start time of the process since unix epoch in seconds.
 # TYPE process_start_time_seconds gauge
@@ -35,3 +35,9 @@ def test_an_engine_without_requests_keeps_old_label_sets_and_has_no_busy_adapter
 def test_a_base_request_alone_makes_no_adapter_busy() -> None:
     newest = 'vllm:lora_requests_info{max_lora="2",running_lora_adapters="",waiting_lora_adapters=""} 1.9e+09\n'
     assert busy_adapters(PAGE + newest) == frozenset()
+
+
+def test_requests_that_wait() -> None:
+    assert waiting_requests(PAGE) == 0
+    assert waiting_requests(PAGE.replace('model_name="m"} 0.0', 'model_name="m"} 3.0')) == 3
+    assert waiting_requests("") == 0
