@@ -1,14 +1,17 @@
-"""Build parts of the local cluster into the cache: `python -m dev.builds [NAME …]`, all of them without a name."""
+"""Build parts of the local cluster, and servers for tests, into the cache: `python -m dev.builds [NAME …]`, all of them without a name."""
 
 import click
 
-from dev.builds import coredns, etcd, helm, kubernetes, kwok, pause, versitygw
+from dev.builds import coredns, distribution, etcd, fakegcs, helm, kubernetes, kwok, pause, versitygw
 from dev.builds.gomodules import Build, ensure
 from dev.settings import cache_directory
 
 BUILDS: dict[str, Build] = {
     build.name: build
-    for build in (kubernetes.BUILD, etcd.BUILD, pause.BUILD, coredns.BUILD, helm.BUILD, versitygw.BUILD, kwok.BUILD)
+    for build in (
+        *(kubernetes.BUILD, etcd.BUILD, pause.BUILD, coredns.BUILD, helm.BUILD, versitygw.BUILD, kwok.BUILD),
+        *(distribution.BUILD, fakegcs.BUILD),
+    )
 }
 
 

@@ -1,10 +1,6 @@
 """A real S3 server (versitygw) over a directory, on a loopback port."""
 
-import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +8,8 @@ from pathlib import Path
 
 import obstore
 from obstore.store import S3Store
+
+from tests.artifacts.server_process import free_port, serving
 
 ACCESS, SECRET = "tunefleet", "a-long-secret-key"
 BUCKET = "models"
@@ -52,36 +50,8 @@ class S3Server:
 def running_s3(binary: Path, directory: Path) -> Iterator[S3Server]:
     """The server while the context is open; its bucket is empty."""
     (directory / "data" / BUCKET).mkdir(parents=True)
-    port = _free_port()
-    command = [str(binary), "--port", f"127.0.0.1:{port}", "--access", ACCESS, "--secret", SECRET, "--quiet"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(directory)}
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "posix", str(directory / "data")], env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_for(port, process)
-            yield S3Server(f"http://127.0.0.1:{port}")
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
-            shutil.rmtree(directory / "data")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "versitygw ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("versitygw does not listen")
+    port = free_port()
+    command = [binary, "--port", f"127.0.0.1:{port}", "--access", ACCESS, "--secret", SECRET, "--quiet"]
+    with serving([*command, "posix", directory / "data"], port, directory):
+        yield S3Server(f"http://127.0.0.1:{port}")
+    shutil.rmtree(directory / "data")

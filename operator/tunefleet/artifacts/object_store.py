@@ -63,7 +63,7 @@ class ObjectStoreSource:
             listing = await obstore.list_with_delimiter_async(self.store)
         except (BaseError, OSError) as error:
             raise self._translate(error) from error
-        found = tuple(RemoteFile(o["path"], o["size"], revision=o["e_tag"]) for o in listing["objects"])
+        found = tuple(RemoteFile(o["path"], o["size"], revision=_quoted(o["e_tag"])) for o in listing["objects"])
         if not found:
             raise not_found(f"{self.uri}: no object has this prefix; check {self.words.place} and path")
         return tuple(sorted(found, key=lambda file: file.name))
@@ -78,7 +78,7 @@ class ObjectStoreSource:
             data = bytes(await answer.bytes_async())
         except (BaseError, OSError) as error:
             raise self._translate(error) from error
-        if answer.meta["e_tag"] != file.revision:  # not every server looks at If-Match
+        if _quoted(answer.meta["e_tag"]) != file.revision:  # not every server looks at If-Match
             raise self._changed()
         return data
 
@@ -117,6 +117,11 @@ class ObjectStoreSource:
         return denied(
             f"{self.uri}: the server refused access; check {self.words.credentials} of the Secret named by secretRef"
         )
+
+
+def _quoted(tag: str | None) -> str | None:
+    """Listings of Azure leave out the quotation marks that are part of an entity tag everywhere else."""
+    return tag if tag is None or tag.endswith('"') else f'"{tag}"'
 
 
 def bad_settings(uri: str, words: Words) -> ArtifactError:
