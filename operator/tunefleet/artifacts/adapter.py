@@ -131,8 +131,8 @@ def _facts(
         experts=max((index + 1 for path in pairs if (index := expert_index(path)) is not None), default=0),
         incomplete_experts=_examples(incomplete_experts(pairs)),
         vocabulary=found.vocabulary,
-        base_model_name=config.base_model_name and config.base_model_name[:200],
-        features=config.features[:MAX_NAMED],
+        base_model_name=config.base_model_name and _printable(config.base_model_name)[:200],
+        features=_examples(config.features),
         non_finite=_examples(name for name, value in magnitudes.items() if math.isinf(value)),
         largest=_largest(rules, pairs, magnitudes),
         unexpected_tensors=_examples(found.unexpected),
@@ -161,11 +161,17 @@ def _targets(config: PeftConfig) -> tuple[str, ...]:
     """Names for people: the last part of listed paths, or the pattern."""
     if not config.targets_are_listed and len(config.target_modules) == 1:
         return _examples(config.target_modules)
-    return tuple(sorted({target.rpartition(".")[2][:40] for target in config.target_modules}))[:MAX_TARGETS]
+    last = {_printable(target).rpartition(".")[2][:40] for target in config.target_modules}
+    return tuple(sorted(last))[:MAX_TARGETS]
 
 
 def _examples(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name[:MAX_EXAMPLE] for name in islice(names, MAX_NAMED))
+    return tuple(_printable(name)[:MAX_EXAMPLE] for name in islice(names, MAX_NAMED))
+
+
+def _printable(text: str) -> str:
+    """A stranger's words reach logs and terminals: no control characters, nothing that UTF-8 cannot say."""
+    return text if text.isprintable() else ascii(text[:MAX_EXAMPLE])
 
 
 def _unmatched(config: PeftConfig, pairs: _Pairs) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ async def inspect_adapter(question: Question, root: Path, report: Report = lambd
     """Fetch an adapter under `root` and say what it is."""
     try:
         async with open_source(question.uri, question.environment, mount_root=question.mount_root) as source:
-            await _require_safetensors(source)
+            await require_safetensors(source)
             stored = await fetch(source, "adapter", root, digest=question.digest, report=report)
             return await describe_adapter(stored, source.uri, lineage_of(source))
     except ArtifactError as error:
@@ -87,7 +87,7 @@ def refusal(kind: InspectedKind, error: ArtifactError) -> InspectionResult:
     return InspectionResult(kind=kind, reason=error.reason, message=error.message, transient=error.transient)
 
 
-async def _require_safetensors(source: Source) -> None:
+async def require_safetensors(source: Source) -> None:
     names = {file.name for file in await source.files()}
     if ADAPTER_WEIGHTS not in names and (pickled := sorted(names.intersection(PICKLED_WEIGHTS))):
         raise ArtifactError(
