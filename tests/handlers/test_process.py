@@ -18,12 +18,14 @@ from tests.handlers.fleet_of_fakes import (
 )
 from tests.handlers.operator_process import LEASE_SECONDS, Operator, running, wait_until
 from tests.reconcile.fake_agent import Agent, serving
+from tests.reconcile.fake_gateway import Gateway, serving_demand
 from tunefleet.handlers.leading import FINISH_SECONDS
 
 pytestmark = pytest.mark.apiserver
 
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:tunefleet-operator"
 ADDRESS = "127.0.77.1"
+GATEWAY_ADDRESS = "127.0.77.9"
 
 
 def status(plane: ControlPlane, place: str, kind: str, name: str) -> dict[str, Any]:
@@ -218,3 +220,22 @@ def test_without_an_api_server_it_ends_before_another_could_lead(plane: ControlP
             assert time.monotonic() - began < LEASE_SECONDS + FINISH_SECONDS
         finally:
             plane.thaw("kube-apiserver")
+
+
+async def test_gateways_are_listened_to_with_the_charts_permissions(plane: ControlPlane, tmp_path: Path) -> None:
+    labels = {"app.kubernetes.io/name": "tunefleet", "app.kubernetes.io/component": "gateway"}
+    metadata = {"name": "gateway-0", "namespace": SYSTEM, "labels": labels}
+    spec = {"containers": [{"name": "gateway", "image": "gateway"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    await asyncio.to_thread(plane.apply, pod)
+    run_engine(plane, pod, GATEWAY_ADDRESS)
+    gateway = Gateway()
+    try:
+        async with serving_demand(gateway, GATEWAY_ADDRESS):
+            with running(plane, tmp_path) as operator:
+                await until(lambda: gateway.asked > 1, "the gateway was asked, and again", operator)
+                assert "tunefleet_operator_gateways 1.0" in operator.admin("/metrics")[1]
+    finally:
+        await asyncio.to_thread(
+            plane.kubectl, "delete", "pod", "gateway-0", "-n", SYSTEM, "--grace-period=0", "--force"
+        )
