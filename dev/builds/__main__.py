@@ -1,4 +1,4 @@
-"""Build parts of the local cluster, and servers for tests, into the cache: `python -m dev.builds [NAME …]`, all of them without a name."""
+"""Build parts of the local cluster, and tests' servers, into the cache: `python -m dev.builds [NAME …]`, or all."""
 
 import click
 
