@@ -80,12 +80,17 @@ def service_address(shell: Shell, namespace: str, name: str) -> str:
     return f"http://{found}"
 
 
-def upload_models(address: str, models: Path = MODELS) -> int:
-    """Put every model's folder (NAME/vN) into the bucket; give the number of files."""
-    store = S3Store(
+def model_store(address: str) -> S3Store:
+    """The bucket with the models, in the S3 server at this address."""
+    return S3Store(
         BUCKET, endpoint=address, access_key_id="demo", secret_access_key="demo-secret",  # noqa: S106 - the demo's own
         region="us-east-1", client_options={"allow_http": True},
     )  # fmt: skip
+
+
+def upload_models(address: str, models: Path = MODELS) -> int:
+    """Put every model's folder (NAME/vN) into the bucket; give the number of files."""
+    store = model_store(address)
     files = [path for path in sorted(models.glob("*/v*/*")) if path.is_file()]
     for path in files:
         obstore.put(store, str(path.relative_to(models)), path)

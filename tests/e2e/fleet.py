@@ -1,15 +1,17 @@
 """What the end-to-end tests do with a cluster: kubectl as a person would use it, and the official client."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from openai import AsyncOpenAI
 
-from dev.demo.load import Load
-from dev.demo.verdict import Expected
+from dev.demo.load import Answer, Load
+from dev.demo.verdict import Expected, Verdict, judge
 from dev.shell import Shell
 
 KINDS = "inferenceendpoint,loraadapter,basemodel"
@@ -79,6 +81,28 @@ class Fleet:
         """Close every client of the test that ends."""
         while self.clients:
             await self.clients.pop().close()
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float) -> None:
+    """For what neither kubectl nor the load can wait for. Raises AssertionError."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
+        time.sleep(0.5)
+
+
+async def first_since(load: Load, version: str, seconds: float = 120) -> Answer:
+    """The first answer of a version to a request that starts from now on."""
+    now = load.clock()
+    return await asyncio.wait_for(load.first(lambda a: a.version == version and a.started > now), seconds)
+
+
+def assert_clean(load: Load, fleet: Fleet, least: int) -> None:
+    """Nothing failed, nothing was wrong, nothing broke, and enough was asked to say so."""
+    verdict = judge(load.answers, fleet.expected)
+    bad = [a for a in load.answers if a.error or not a.finished][:3]
+    assert verdict == Verdict(verdict.requests, failed=0, wrong=0, broken_streams=0), bad
+    assert verdict.requests >= least
 
 
 def base_model(name: str, *uris: str) -> dict[str, Any]:
