@@ -169,7 +169,7 @@ async def test_a_disk_without_room_is_said_before_a_byte_is_sent(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(ArtifactError) as full:
         await fetch(source, "base", tmp_path)
-    assert full.value.reason == Reason.FETCH_FAILED
+    assert full.value.reason == Reason.DISK_FULL
     assert full.value.transient
     assert source.reads == []
 
@@ -183,7 +183,7 @@ async def test_a_disk_that_fills_up_while_files_are_written(
     monkeypatch.setattr(store, "sync", full)
     with pytest.raises(ArtifactError) as failed:
         await fetch(source, "base", tmp_path, digest=DIGEST)
-    assert failed.value.reason == Reason.FETCH_FAILED
+    assert failed.value.reason == Reason.DISK_FULL
     assert "full" in failed.value.message
     monkeypatch.undo()
     verify(await fetch(source, "base", tmp_path, digest=DIGEST))

@@ -10,6 +10,7 @@ from pathlib import Path
 from tunefleet.api.base_model import Architecture
 from tunefleet.api.inspection import AdapterFacts, InspectionResult
 from tunefleet.artifacts.adapter import read_adapter
+from tunefleet.artifacts.disk import mark_used
 from tunefleet.artifacts.errors import ArtifactError
 from tunefleet.artifacts.fetch import fetch
 from tunefleet.artifacts.inspection import Question, inspect_adapter, refusal
@@ -19,6 +20,7 @@ from tunefleet.artifacts.store import StoredVersion, partial_directory, stored_v
 from tunefleet.engine.adapters_api import DesiredAdapter
 from tunefleet.plan.gate import Limits, check_adapter
 
+from .disk import Disk
 from .kubernetes_secrets import SecretReader
 
 TRANSFERS_AT_ONCE = 3
@@ -34,6 +36,7 @@ class Library:
         secrets: SecretReader,
         base: Callable[[], Awaitable[Architecture]],
         limits: Limits,
+        disk: Disk,
     ) -> None:
         """`base` may have to wait for the base's files; adapters are fetched meanwhile."""
         self._root = root
@@ -41,6 +44,7 @@ class Library:
         self._secrets = secrets
         self._base = base
         self._limits = limits
+        self._disk = disk
         self._facts: dict[str, AdapterFacts] = {}
         self._verified: set[str] = set()
         self._transfers = asyncio.Semaphore(TRANSFERS_AT_ONCE)
@@ -50,10 +54,18 @@ class Library:
         """The adapter's files; at once, and without its source, when they are here. Raises ArtifactError."""
         async with self._alone(adapter.uri, adapter.digest):
             if stored := stored_version(self._root, adapter.digest):
+                mark_used(self._root, adapter.digest)
                 return stored
             environment = await self._environment(adapter.secret_name)
             async with self._transfers, open_source(adapter.uri, environment, mount_root=self._mount_root) as source:
-                return await fetch(source, "adapter", self._root, digest=adapter.digest, report=report)
+                return await fetch(
+                    source,
+                    "adapter",
+                    self._root,
+                    digest=adapter.digest,
+                    report=report,
+                    make_room=self._disk.make_room,
+                )
 
     async def discard_partial(self, adapter: DesiredAdapter) -> None:
         """Delete what a transfer has left, unless another adapter of the same bytes goes on with it."""
@@ -77,7 +89,8 @@ class Library:
                 environment = await self._environment(secret_name)
             except ArtifactError as error:
                 return refusal("adapter", error)
-            result = await inspect_adapter(Question(uri, environment, digest, self._mount_root), self._root)
+            question = Question(uri, environment, digest, self._mount_root)
+            result = await inspect_adapter(question, self._root, make_room=self._disk.make_room)
         if result.digest is not None and result.adapter is not None:
             self._facts[result.digest] = result.adapter
         return result

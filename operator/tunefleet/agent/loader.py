@@ -1,6 +1,7 @@
 """Loading one adapter into one engine start, and measuring it. All calls to the engine's admin routes are made here."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -28,6 +29,14 @@ class Load:
     figures: Figures
 
 
+@dataclass(frozen=True)
+class _Unloaded:
+    started: float
+    """The engine start."""
+    at: float
+    """By the monotonic clock."""
+
+
 class Loader:
     """Loads, measures and unloads under engine names; knows what this pod's agents loaded in which engine start."""
 
@@ -39,7 +48,7 @@ class Loader:
         self._busy_poll = busy_poll
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._loading: set[asyncio.Task[None]] = set()
-        self._lingering: dict[str, float] = {}
+        self._lingering: dict[str, _Unloaded] = {}
 
     async def load(self, start: EngineStart, name: str, path: Path) -> Load:
         """Make the engine answer under the name with the files at the path, and measure what it answers.
@@ -62,13 +71,14 @@ class Loader:
             if self._registry.holds(start, name):
                 await self._forget(start, name)
 
-    async def settled(self, name: str) -> bool:
-        """Nothing in the engine refers to the adapter's files: neither its registry nor a request from before it was
-        unloaded. Raises EngineError."""
-        if self.may_hold(name):
-            return False
-        start = self._watch.current
-        return name not in self._lingering or (start is not None and await self._is_quiet(start, name))
+    async def referring(self) -> frozenset[str]:
+        """Names whose files the engine may still read: those it holds, and those that requests from before they were
+        unloaded may still use. An engine that cannot be asked may read all of them."""
+        if start := self._watch.current:
+            for name in list(self._lingering):
+                with contextlib.suppress(EngineError):
+                    await self._is_quiet(start, name)
+        return self._registry.names | self._lingering.keys()
 
     def holds(self, start: EngineStart | None, name: str) -> bool:
         """Whether the engine that is up has the adapter from an agent of this pod."""
@@ -119,7 +129,7 @@ class Loader:
         return True
 
     async def _forget(self, start: EngineStart, name: str) -> None:
-        self._lingering[name] = start.started
+        self._lingering[name] = _Unloaded(start.started, time.monotonic())
         await self._engine.unload(name)
         self._registry.remove(name)
         logger.info("unloaded %s", name)
@@ -132,9 +142,13 @@ class Loader:
             await asyncio.sleep(self._busy_poll)
 
     async def _is_quiet(self, start: EngineStart, name: str) -> bool:
-        """No request of this engine start is left from before the adapter was unloaded."""
-        if self._lingering.get(name) == start.started and not await self._engine.quiet(name):
-            return False
+        """No request of this engine start is left from before the adapter was unloaded. The engine's metrics may not
+        have one yet that it took in the last moment."""
+        unloaded = self._lingering.get(name)
+        if unloaded and unloaded.started == start.started:
+            young = time.monotonic() - unloaded.at < self._busy_poll
+            if young or not await self._engine.quiet(name):
+                return False
         self._lingering.pop(name, None)
         return True
 

@@ -18,6 +18,11 @@ class Registry:
         self._path = path
         self._started, self._names = _read(path)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All that were loaded in the engine start that was seen last."""
+        return frozenset(self._names)
+
     def holds(self, start: EngineStart, name: str) -> bool:
         """Whether the adapter was loaded by an agent of this pod in this engine start."""
         return self._started == start.started and name in self._names

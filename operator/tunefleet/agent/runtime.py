@@ -17,6 +17,7 @@ from tunefleet.plan.gate import Limits
 from .ballast import Ballast, NoBallast, Shapes
 from .base_files import BaseFiles
 from .board import Board
+from .disk import Disk
 from .effect import Effects, measure_reference
 from .engine_watch import EngineWatch, Prepare
 from .holder import Holder
@@ -47,8 +48,13 @@ async def running_agent(
     engine = EngineClient(session, settings.engine_url, settings.engine_key)
     ballast = _ballast(settings, engine, base)
     watch = EngineWatch(engine, board, settings.timing, _prepare(settings, engine, ballast))
-    library = Library(settings.root, settings.mount_root, secrets, base.architecture, Limits(settings.max_rank))
     loader = Loader(watch, Registry(settings.root / REGISTRY), ballast, settings.timing.poll)
+
+    async def referred() -> frozenset[str]:
+        return frozenset(name.rpartition("-")[2] for name in holder.names | await loader.referring())
+
+    disk = Disk(settings.root, settings.disk_bytes, referred, settings.timing.fresh)
+    library = Library(settings.root, settings.mount_root, secrets, base.architecture, Limits(settings.max_rank), disk)
     effects, slots = Effects(), Slots(settings.capacity)
 
     def make_worker(desired: DesiredAdapter) -> AdapterWorker:

@@ -21,6 +21,8 @@ class Timing:
     first_retry: float = 0.5
     """Before the first new try of what may pass; doubles up to longest_retry."""
     longest_retry: float = 60.0
+    fresh: float = 60.0
+    """So long files stay after they were used, whoever needs their room: they were read, and are about to be loaded."""
 
     def retry(self, failures: int) -> float:
         """The pause after so many failures in a row (1 or more)."""

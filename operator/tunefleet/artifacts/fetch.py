@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +26,14 @@ from .store import (
 
 FILES_AT_ONCE = 4
 
+MakeRoom = Callable[[Path, int], Awaitable[None]]
+"""Called before a transfer with its directory and the bytes that it will add; raises ArtifactError(DiskFull)."""
+
+
+async def room_on_disk(partial: Path, size: int) -> None:
+    """Room is what the disk has free."""
+    await asyncio.to_thread(require_space, partial, size)
+
 
 async def files_that_count(source: Source, kind: InspectedKind) -> tuple[RemoteFile, ...]:
     """The files of a version. Raises ArtifactError when there is none."""
@@ -37,7 +45,13 @@ async def files_that_count(source: Source, kind: InspectedKind) -> tuple[RemoteF
 
 
 async def fetch(
-    source: Source, kind: InspectedKind, root: Path, *, digest: str | None = None, report: Report = lambda _: None
+    source: Source,
+    kind: InspectedKind,
+    root: Path,
+    *,
+    digest: str | None = None,
+    report: Report = lambda _: None,
+    make_room: MakeRoom = room_on_disk,
 ) -> StoredVersion:
     """The version that the source holds, on the disk under `root`. At once when it is there already.
 
@@ -51,10 +65,10 @@ async def fetch(
     try:
         if digest is None:  # nothing could tell whether a half that an ended process left is of the same bytes
             await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-        resumed, hashes = await _transfer(source, files, partial, report)
+        resumed, hashes = await _transfer(source, files, partial, report, make_room)
         if resumed and _mismatch(source, files, hashes, digest):
             await asyncio.to_thread(shutil.rmtree, partial)  # the half that was kept may be of other bytes
-            _, hashes = await _transfer(source, files, partial, report)
+            _, hashes = await _transfer(source, files, partial, report, make_room)
         if error := _mismatch(source, files, hashes, digest):
             await asyncio.to_thread(shutil.rmtree, partial)
             raise error
@@ -85,12 +99,12 @@ def _mismatch(
 
 
 async def _transfer(
-    source: Source, files: Sequence[RemoteFile], partial: Path, report: Report
+    source: Source, files: Sequence[RemoteFile], partial: Path, report: Report, make_room: MakeRoom
 ) -> tuple[bool, Mapping[str, str]]:
     """Fill the directory; whether bytes of an earlier try were used, and the files' hashes."""
     await asyncio.to_thread(partial.mkdir, parents=True, exist_ok=True)
     kept = {file.name: _usable(partial / file.name, file.size) for file in files}
-    await asyncio.to_thread(require_space, partial, sum(f.size for f in files) - sum(kept.values()))
+    await make_room(partial, sum(file.size for file in files) - sum(kept.values()))
     progress = Progress(sum(file.size for file in files), report=report)
     limit = asyncio.Semaphore(FILES_AT_ONCE)
 

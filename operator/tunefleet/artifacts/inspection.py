@@ -13,7 +13,7 @@ from .adapter import read_adapter
 from .base import read_base
 from .digest import ADAPTER_WEIGHTS, PICKLED_WEIGHTS, version_digest
 from .errors import ArtifactError
-from .fetch import fetch, files_that_count
+from .fetch import MakeRoom, fetch, files_that_count, room_on_disk
 from .opening import open_source
 from .progress import Progress, Report
 from .pvc import MOUNT_ROOT
@@ -33,12 +33,14 @@ class Question:
     mount_root: Path = MOUNT_ROOT
 
 
-async def inspect_adapter(question: Question, root: Path, report: Report = lambda _: None) -> InspectionResult:
+async def inspect_adapter(
+    question: Question, root: Path, report: Report = lambda _: None, make_room: MakeRoom = room_on_disk
+) -> InspectionResult:
     """Fetch an adapter under `root` and say what it is."""
     try:
         async with open_source(question.uri, question.environment, mount_root=question.mount_root) as source:
             await require_safetensors(source)
-            stored = await fetch(source, "adapter", root, digest=question.digest, report=report)
+            stored = await fetch(source, "adapter", root, digest=question.digest, report=report, make_room=make_room)
             return await describe_adapter(stored, source.uri, lineage_of(source))
     except ArtifactError as error:
         return refusal("adapter", error)

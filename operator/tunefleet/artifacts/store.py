@@ -118,7 +118,7 @@ def translate_disk_error(error: OSError) -> ArtifactError:
 def no_space(detail: str) -> ArtifactError:
     """The disk is full."""
     return ArtifactError(
-        Reason.FETCH_FAILED,
+        Reason.DISK_FULL,
         f"the pod's disk is full: {detail}; use fewer or smaller versions, or nodes with more ephemeral storage",
         transient=True,
     )

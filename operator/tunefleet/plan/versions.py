@@ -21,6 +21,7 @@ MENDABLE = frozenset(
         Reason.ACCESS_DENIED,
         Reason.SECRET_NOT_FOUND,
         Reason.FETCH_FAILED,
+        Reason.DISK_FULL,
     }
 )
 """Somebody can mend these outside the object (upload, grant, create), so reading is tried again for ever."""
