@@ -23,7 +23,7 @@ output of `_TUNEFLEET_COMPLETE=bash_source tunefleet` (or `zsh_source`, `fish_so
 
 def files() -> dict[str, str]:
     """File name to content."""
-    top = click.Context(cli, info_name="tunefleet")
+    top = click.Context(cli, info_name="tunefleet", help_option_names=["-h", "--help"])
     sections = [_section(cli, top, "# tunefleet")]
     for name in cli.list_commands(top):
         command = cli.get_command(top, name)
