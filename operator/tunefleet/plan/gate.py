@@ -16,6 +16,7 @@ from tunefleet.api.inspection import AdapterFacts
 from . import gate_alone, gate_pair
 from .candidate import AloneCheck, Candidate, Limits, Pair, PairCheck
 from .finding import Finding
+from .gate_paths import aligned
 
 __all__ = ["Limits", "Verdict", "check_adapter", "verdicts"]
 
@@ -67,7 +68,7 @@ def verdicts(adapter: AdapterFacts, base: Architecture | None, limits: Limits = 
     alone = Candidate(adapter, limits)
     yield from _run(BEFORE_BASE, alone)
     if base is not None:
-        yield from _run(AGAINST_BASE, Pair(adapter, limits, base))
+        yield from _run(AGAINST_BASE, aligned(Pair(adapter, limits, base)))
     yield from _run(AFTER_BASE, alone)
 
 

@@ -6,24 +6,12 @@ from tunefleet.engine.lora_architectures import WITH_EMBEDDINGS, WITH_INPUT_EMBE
 
 from .candidate import Pair, names
 from .finding import Finding
+from .gate_paths import in_tower
 
 _EXPERTS = ".experts.*."
 INPUT_EMBEDDINGS = frozenset({"embed_tokens", "wte", "word_embeddings", "tok_embeddings"})
 OUTPUT_HEADS = frozenset({"lm_head", "output", "embed_out"})
 """Last parts of paths."""
-TOWERS = frozenset(
-    {
-        "audio_tower",
-        "embed_audio",
-        "embed_vision",
-        "multi_modal_projector",
-        "vision_model",
-        "vision_tower",
-        "visual",
-    }
-)
-"""Parts of paths of what is not the language model. Engines adapt it only with --enable-tower-connector-lora."""
-
 LIKE_LAYERS = frozenset(
     {
         "GemmaForCausalLM",
@@ -66,7 +54,7 @@ def some_module_is_known(candidate: Pair) -> Finding | None:
     """No module at all in common: the adapter is of another architecture, or its paths are of another class."""
     base, modules = candidate.base.modules, candidate.adapter.modules
     known = any(module in base for module in modules)
-    if known or not modules or all(TOWERS.intersection(module.split(".")) for module in modules):
+    if known or not modules or all(in_tower(module) for module in modules):
         return None
     return _wrong_base(candidate, f"it adapts {names(tuple(sorted(modules)))} and the base has none of these")
 
@@ -89,7 +77,7 @@ def modules_are_supported(candidate: Pair) -> Finding | None:
     """Every adapted module must exist in the base, by its whole path, and be one that the engine adapts."""
     base = candidate.base
     modules = sorted(candidate.adapter.modules)
-    if towers := tuple(module for module in modules if TOWERS.intersection(module.split("."))):
+    if towers := tuple(module for module in modules if in_tower(module)):
         return Finding(
             Reason.MODULE_UNSUPPORTED,
             f"The engine adapts the language model alone, not {names(towers)}; train the adapter without it.",
