@@ -16,18 +16,21 @@ from .board import Board
 PROGRESS = ".progress"
 """In the directory of the weights' own directory: the percentage as text."""
 
+STEP = 5
+"""Percent between two reports: each of them becomes a write of an object's status."""
+
 
 class ProgressFile:
     """Keeps a percentage on the disk, for another process to read."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / PROGRESS
-        self._shown = -1
+        self._shown = 0
 
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
-        if progress.percent != self._shown:
-            self._shown = progress.percent
+        if progress.percent >= self._shown + STEP:
+            self._shown = progress.percent - progress.percent % STEP
             fresh = self._path.with_name(f"{PROGRESS}.new")
             fresh.write_text(str(self._shown))
             fresh.replace(self._path)

@@ -25,6 +25,7 @@ from tunefleet.engine.adapters_api import AdapterReport, AdapterState, DesiredAd
 from tunefleet.engine.errors import EngineError, LoadFault, classify_load_error
 from tunefleet.engine.fingerprint import Verdict
 
+from .base_files import STEP
 from .board import Board
 from .effect import Effects, recorded_for
 from .engine_watch import EngineStart, EngineWatch
@@ -34,9 +35,6 @@ from .settings import Timing
 from .slots import Slots
 
 logger = logging.getLogger(__name__)
-
-PROGRESS_STEP = 5
-"""Percent between two reports of a transfer."""
 
 
 class AdapterWorker:
@@ -114,7 +112,7 @@ class AdapterWorker:
 
         def report(progress: Progress) -> None:
             nonlocal shown
-            if progress.percent >= shown + PROGRESS_STEP:
+            if progress.percent >= shown + STEP:
                 shown = progress.percent
                 updates.create_task(self._show(AdapterState.FETCHING, progress=shown))
 

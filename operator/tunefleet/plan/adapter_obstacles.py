@@ -16,6 +16,7 @@ from .finding import Finding
 from .holdings import sleeps, target_name
 from .judgement import obstacle_of
 from .name_conflict import name_conflict
+from .observed import EnginePod
 from .orphans import serving_base
 from .selection import carrying_endpoints
 from .serving_version import Serving, answering_pods
@@ -23,6 +24,9 @@ from .slot_waits import awaited_streams, without_slot
 from .summary import Obstacle, failing, refused, working
 from .target import base_target
 from .versions import MENDABLE, entry_of
+
+STALLING = MENDABLE | {Reason.DIGEST_MISMATCH, Reason.LOAD_FAILED, Reason.NO_EFFECT, Reason.WRONG_WEIGHTS}
+"""What an agent reports and a retry within this engine's life cannot mend."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,7 @@ def _listed(names: Sequence[str]) -> str:
 def _failed(pod: str, report: AdapterReport) -> Obstacle:
     reason = report.reason or Reason.LOAD_FAILED
     message = f"pod {pod}: {report.message or 'the engine did not take it'}"
-    if reason in MENDABLE or reason is Reason.DIGEST_MISMATCH or reason is Reason.LOAD_FAILED:
+    if reason in STALLING:
         return refused(reason, message)
     return failing(Finding(reason, message))
 
@@ -269,7 +273,14 @@ def _progress(view: AdapterView) -> str:
     pods = answering_pods(view.facts, view.adapter, view.adapter.spec.active_version, name, view.now)
     if not pods or name is None:
         return f"waits for engine pods of {', '.join(_standing(endpoint) for endpoint in view.endpoints)}"
-    return f"is loaded on {sum(p.holds(name) for p in pods)} of {len(pods)} engine pods"
+    return f"is loaded on {sum(p.holds(name) for p in pods)} of {len(pods)} engine pods{_fetched(pods, name)}"
+
+
+def _fetched(pods: Sequence[EnginePod], name: str) -> str:
+    """How far the slowest transfer is."""
+    reports = (adapter for pod in pods if pod.report for adapter in pod.report.adapters if adapter.engine_name == name)
+    percents = [r.progress for r in reports if r.state is AdapterState.FETCHING and r.progress is not None]
+    return f", {min(percents)} % fetched" if percents else ""
 
 
 def _standing(endpoint: InferenceEndpoint) -> str:

@@ -160,11 +160,19 @@ def _obstacle(view: EndpointView) -> Obstacle | None:
     ready = view.ready(name)
     if view.serving == name and (ready >= replicas):
         return None
-    progress = f"revision {name}: {ready} of {replicas} replicas ready{_unread(view)}"
+    progress = f"revision {name}: {ready} of {replicas} replicas ready{_fetched(view, name)}{_unread(view)}"
     failure = _failure(view.revision(name))
     if failure is not None:
         return failing(Finding(failure.reason, f"{failure.message} ({progress})"))
     return working(Reason.PROGRESSING, progress)
+
+
+def _fetched(view: EndpointView, name: str) -> str:
+    """How far the slowest transfer of the base is."""
+    revision = view.revision(name)
+    reports = (pod.report for pod in revision.pods if pod.report is not None) if revision else ()
+    percents = [report.engine.fetched for report in reports if report.engine.fetched is not None]
+    return f", {min(percents)} % of the base fetched" if percents else ""
 
 
 def _unread(view: EndpointView) -> str:
