@@ -17,7 +17,7 @@ def base(language_model: str, head: str = "lm_head", tower: str = TOWER) -> Arch
 
 def verdict(of: Architecture, *modules: str) -> Reason | None:
     finding = check_adapter(facts(modules=dict.fromkeys(modules, (128, 128))), of)
-    return finding and finding.reason
+    return finding.reason if finding else None
 
 
 @pytest.mark.parametrize("named", ["language_model.model.", "model.language_model."])
