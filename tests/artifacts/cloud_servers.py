@@ -59,8 +59,14 @@ def running_azurite(package: Path, directory: Path) -> Iterator[CloudServer]:
     """Azure's; it verifies signatures."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/{ACCOUNT}"
-    command = [package / "node_modules" / ".bin" / "azurite-blob", "--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    options = ["--location", directory, "--skipApiVersionCheck", "--disableTelemetry"]
+    command: list[str | Path] = [
+        package / "node_modules" / ".bin" / "azurite-blob",
+        "--blobHost",
+        "127.0.0.1",
+        "--blobPort",
+        str(port),
+    ]
+    options: list[str | Path] = ["--location", directory, "--skipApiVersionCheck", "--disableTelemetry"]
     with serving([*command, *options], port, directory, {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}):
         store = AzureStore(
             PLACE, account_name=ACCOUNT, account_key=KEY, endpoint=url, client_options={"allow_http": True}

@@ -144,7 +144,7 @@ class TokenService:
     def configuration(self, directory: Path) -> dict[str, Any]:
         """Of a registry that trusts this service."""
         numbers = self._key.public_key().public_numbers()
-        jwk = {"kty": "RSA", "kid": "one", "alg": "RS256", "use": "sig"} | {
+        jwk: dict[str, str] = {"kty": "RSA", "kid": "one", "alg": "RS256", "use": "sig"} | {
             name: _base64(number.to_bytes((number.bit_length() + 7) // 8, "big"))
             for name, number in (("n", numbers.n), ("e", numbers.e))
         }
@@ -163,9 +163,15 @@ class TokenService:
 
     def _token(self, access: dict[str, Any]) -> str:
         now = int(time.time())
-        claims = {"iss": self.ISSUER, "aud": self.SERVICE, "sub": USER, "access": [access], "jti": str(len(self.given))}
+        claims: dict[str, Any] = {
+            "iss": self.ISSUER,
+            "aud": self.SERVICE,
+            "sub": USER,
+            "access": [access],
+            "jti": str(len(self.given)),
+        }
         claims |= {"iat": now - 3600, "nbf": now - 3600, "exp": now + self.lifetime}
-        parts = ({"typ": "JWT", "alg": "RS256", "kid": "one"}, claims)
+        parts: tuple[dict[str, Any], ...] = ({"typ": "JWT", "alg": "RS256", "kid": "one"}, claims)
         text = ".".join(_base64(json.dumps(part).encode()) for part in parts)
         return f"{text}.{_base64(self._key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 

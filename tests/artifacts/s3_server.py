@@ -51,7 +51,16 @@ def running_s3(binary: Path, directory: Path) -> Iterator[S3Server]:
     """The server while the context is open; its bucket is empty."""
     (directory / "data" / BUCKET).mkdir(parents=True)
     port = free_port()
-    command = [binary, "--port", f"127.0.0.1:{port}", "--access", ACCESS, "--secret", SECRET, "--quiet"]
+    command: list[str | Path] = [
+        binary,
+        "--port",
+        f"127.0.0.1:{port}",
+        "--access",
+        ACCESS,
+        "--secret",
+        SECRET,
+        "--quiet",
+    ]
     with serving([*command, "posix", directory / "data"], port, directory):
         yield S3Server(f"http://127.0.0.1:{port}")
     shutil.rmtree(directory / "data")

@@ -1,15 +1,16 @@
 """A server as a process of its own on a loopback port, for as long as a context is open."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-START_SECONDS = 90
-"""The slowest one, MLflow, takes 10 on an idle machine."""
+START_SECONDS = 300
+"""The slowest one, MLflow, takes 10 on an idle machine, and a minute when its modules are compiled by a busy one."""
 
 
 def free_port() -> int:
@@ -38,12 +39,18 @@ def serving(
             _wait_for(port, process, directory / "log")
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """The process and those that it started, which are a group of their own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -52,12 +52,13 @@ class Tracking:
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise self._no_mlflow() from error
+            raise self.no_mlflow() from error
         if not isinstance(answer, dict):
-            raise self._no_mlflow()
+            raise self.no_mlflow()
         return answer
 
-    def _no_mlflow(self) -> ArtifactError:
+    def no_mlflow(self) -> ArtifactError:
+        """Something else answers there."""
         return unreadable(f"{self.http.name}: no MLflow answers there; check MLFLOW_TRACKING_URI of the Secret")
 
 
@@ -71,8 +72,11 @@ class ProxiedFiles:
 
     async def files(self) -> tuple[RemoteFile, ...]:
         answer = await self.tracking.get(_ARTIFACTS, path=self.directory) or {}
-        found = (f for f in answer.get("files", ()) if not f.get("is_dir"))
-        return tuple(RemoteFile(str(f["path"]).rpartition("/")[2], int(f.get("file_size", 0))) for f in found)
+        try:
+            found = [f for f in answer.get("files", ()) if not f.get("is_dir")]
+            return tuple(RemoteFile(str(f["path"]).rpartition("/")[2], int(f["file_size"])) for f in found)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self.tracking.no_mlflow() from error
 
     async def read(self, file: RemoteFile, start: int, length: int) -> bytes:
         url = self.tracking.url / _ARTIFACTS / self.directory / file.name
@@ -172,26 +176,29 @@ async def _run(tracking: Tracking, run_id: str) -> _Json:
 
 
 async def _place(tracking: Tracking, name: str, version: str, path: str) -> str:
-    """URI of the directory with the files."""
+    """URI of the directory with the files; a run's or a logged model's is looked up."""
     answer = await tracking.get(f"{_API}/model-versions/get-download-uri", name=name, version=version)
-    uri = str((answer or {}).get("artifact_uri", ""))
-    kind, _, rest = uri.partition(":/")
-    first, _, tail = rest.partition("/")
-    if kind == "runs":
-        info = (await _run(tracking, first)).get("info")
-        uri = f"{info['artifact_uri'].rstrip('/')}/{tail}" if isinstance(info, dict) else ""
-    elif kind == "models":
-        uri = f"{await _logged_model(tracking, first)}/{tail}"
-    if not uri:
+    root, tail = _text(answer, "artifact_uri"), ""
+    kind, _, rest = root.partition(":/")
+    if kind in {"runs", "models"}:
+        owner, _, tail = rest.partition("/")
+        run = await _run(tracking, owner) if kind == "runs" else None
+        root = _text(run, "info", "artifact_uri") if run is not None else await _logged_model(tracking, owner)
+    if not root:
         raise not_found(f"{tracking.http.name}: the version's artifacts are not there any more; register it again")
-    return "/".join(filter(None, (uri.rstrip("/"), path)))
+    return "/".join(filter(None, (root.rstrip("/"), tail.strip("/"), path)))
 
 
 async def _logged_model(tracking: Tracking, model_id: str) -> str:
     """Where MLflow 3 keeps a model that no run's directory holds."""
-    answer = await tracking.get(f"{_API}/logged-models/{model_id}") or {}
-    info = answer.get("model", {}).get("info", {})
-    return str(info.get("artifact_uri", "")).rstrip("/")
+    return _text(await tracking.get(f"{_API}/logged-models/{model_id}"), "model", "info", "artifact_uri")
+
+
+def _text(answer: object, *keys: str) -> str:
+    """A text somewhere in an answer, or nothing."""
+    for key in keys:
+        answer = answer.get(key) if isinstance(answer, dict) else None
+    return answer if isinstance(answer, str) else ""
 
 
 async def _files(tracking: Tracking, place: str, delegate: Delegate) -> Source:

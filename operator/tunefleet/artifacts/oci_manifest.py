@@ -56,7 +56,7 @@ def parse_manifest(name: str, content: bytes) -> Mapping[str, Any]:
 
 def only_manifest(name: str, index: Mapping[str, Any]) -> str | None:
     """Digest of the one manifest that an index has; None for what is no index. Raises ArtifactError for several."""
-    if index.get("mediaType") not in {INDEX, DOCKER_INDEX} and "manifests" not in index:
+    if index.get("mediaType") not in (INDEX, DOCKER_INDEX) and "manifests" not in index:
         return None
     entries = index.get("manifests")
     if not isinstance(entries, list) or len(entries) != 1:
