@@ -12,6 +12,7 @@ from tunefleet.engine.adapters_api import DesiredAdapter
 from .facts import Key
 from .served_names import Seniority, seniority
 from .times import seconds_since
+from .version_history import serving_changes
 from .versions import claim_of, entry_of
 
 LEAVING_SECONDS = 30
@@ -84,7 +85,7 @@ def serving_name(adapter: LoRAAdapter) -> str | None:
 def former_versions(adapter: LoRAAdapter) -> Iterator[int]:
     """Versions that served before, latest first, each once, without the serving and the active one."""
     seen = {adapter.status.serving_version, adapter.spec.active_version}
-    for transition in reversed(adapter.status.history):
+    for transition in serving_changes(reversed(adapter.status.history)):
         former = transition.from_version
         if former is not None and former not in seen:
             seen.add(former)
@@ -103,6 +104,8 @@ def _wanted(adapter: LoRAAdapter, now: datetime) -> Iterator[tuple[int, Need, st
     serving = adapter.status.serving_version
     if serving is not None:
         yield serving, Need.SERVING, serving_name(adapter)
+    for share in adapter.status.traffic:
+        yield share.version, Need.SERVING, share.engine_name
     for version in _leaving(adapter, now):
         yield version, Need.LEAVING, None
     yield adapter.spec.active_version, Need.ACTIVE, None
@@ -146,4 +149,5 @@ def _desired(adapter: LoRAAdapter, entry: LoRAAdapterVersionStatus, name: str | 
         digest=entry.digest,
         rank=entry.rank,
         secret_name=secret.name if secret else None,
+        fingerprints=entry.fingerprints,
     )
