@@ -1,6 +1,7 @@
 """Adapters on this pod's disk, checked: fetched once, verified and judged once for each agent process."""
 
 import asyncio
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from tunefleet.artifacts.adapter import read_adapter
 from tunefleet.artifacts.disk import mark_used
 from tunefleet.artifacts.errors import ArtifactError
 from tunefleet.artifacts.fetch import fetch
+from tunefleet.artifacts.identity import workload_identity
 from tunefleet.artifacts.inspection import Question, inspect_adapter, refusal
 from tunefleet.artifacts.opening import open_source
 from tunefleet.artifacts.progress import Report
@@ -104,4 +106,6 @@ class Library:
             yield
 
     async def _environment(self, secret_name: str | None) -> Mapping[str, str]:
-        return {} if secret_name is None else await self._secrets.read(secret_name)
+        """The pod's own identity, and what the Secret says instead of it."""
+        secret = {} if secret_name is None else await self._secrets.read(secret_name)
+        return {**workload_identity(os.environ), **secret}

@@ -41,6 +41,8 @@ class Loader:
     """Loads, measures and unloads under engine names; knows what this pod's agents loaded in which engine start."""
 
     def __init__(self, watch: EngineWatch, registry: Registry, ballast: NoBallast, busy_poll: float) -> None:
+        """`busy_poll`: seconds between two looks at the engine's metrics, and long enough for a request that it has
+        taken to stand in them."""
         self._watch = watch
         self._engine: EngineClient = watch.client
         self._registry = registry
