@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.plan.fleet import SETTINGS, START
+from tests.plan.gateways import Gateway
 from tunefleet.api.base_model import BaseModel, BaseModelStatus
+from tunefleet.api.canary import AdapterRollout
 from tunefleet.api.conditions import Reason
 from tunefleet.api.inference_endpoint import InferenceEndpoint, InferenceEndpointStatus
 from tunefleet.api.inspection import InspectionResult
@@ -46,6 +48,13 @@ class Cluster:
     """By URI, what an inspection finds."""
     unloadable: set[str] = field(default_factory=set)
     """Digests that engines refuse."""
+    failing: set[str] = field(default_factory=set)
+    """Digests of versions whose every answer is an error."""
+    slow: set[str] = field(default_factory=set)
+    """Digests of versions that are slow to answer."""
+    gateways: dict[Key, Gateway] = field(
+        default_factory=lambda: {Key(SETTINGS.namespace, f"gateway-{n}"): Gateway() for n in range(2)}
+    )
     nodes_are_full: bool = False
     deaf: bool = False
     """A new leader: no agent has reported to it yet, and it remembers no question."""
@@ -103,6 +112,20 @@ class Cluster:
         endpoint = self.endpoint(name)
         self.add(endpoint.model_copy(update={"spec": endpoint.spec.model_copy(update={"replicas": replicas})}))
 
+    def set_rollout(self, name: str, **fields: Any) -> None:
+        """The user's patch of an adapter's spec.rollout."""
+        adapter = self.adapter(name)
+        rollout = AdapterRollout.read({**adapter.spec.rollout.dump(), **fields})
+        self.add(adapter.model_copy(update={"spec": adapter.spec.model_copy(update={"rollout": rollout})}))
+
+    def ask(self, name: str, requests: int) -> None:
+        """So many requests of clients at every gateway."""
+        adapter = self.adapter(name)
+        held = {d.engine_name: d.digest for p in self.processes.values() for d in p.desired or ()}
+        bad, slow = ({n for n, digest in held.items() if digest in some} for some in (self.failing, self.slow))
+        for gateway in self.gateways.values():
+            gateway.ask(adapter, requests, (n for n in held if self.holders(n)), bad, slow)
+
     def forget_status(self, ref: ObjectRef) -> None:
         """Somebody wiped an object's status."""
         self._status(StatusPatch(ref, {}))
@@ -120,6 +143,7 @@ class Cluster:
             pods=dict(self.pods),
             nodes=dict(self.nodes),
             reports={} if self.deaf else {k: report for k in self.processes if (report := self.report(k)) is not None},
+            gateways={key: None if self.deaf else gateway.report() for key, gateway in self.gateways.items()},
             inspections=dict(self.inspections),
         )
 
