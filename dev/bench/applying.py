@@ -4,9 +4,11 @@ import asyncio
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors import deserialize
+from safetensors.numpy import save_file
 
 from dev.demo.load import Answer, Load, Question, Token
 from dev.demo.prepare import MODELS, NAMESPACE, service_address, upload_models
@@ -45,11 +47,16 @@ def _write_variant(folder: Path, seed: int) -> None:
     source, noise = MODELS / "german" / "v1", np.random.default_rng(seed)
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_bytes((source / "adapter_config.json").read_bytes())
-    tensors = {
-        name: (tensor + noise.normal(0, 0.3 * tensor.std(), tensor.shape)).astype(tensor.dtype)
-        for name, tensor in load_file(source / WEIGHTS).items()
-    }
+    tensors = {name: _noisy(tensor, noise) for name, tensor in deserialize((source / WEIGHTS).read_bytes())}
     save_file(tensors, folder / WEIGHTS)
+
+
+def _noisy(tensor: dict[str, Any], noise: np.random.Generator) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """NumPy knows no bfloat16: it is the upper half of a float32."""
+    bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
+    values = bits.view(np.float32).reshape(tensor["shape"])
+    noisy: np.ndarray[Any, np.dtype[np.float32]] = values + noise.normal(0, 0.3 * values.std(), values.shape)
+    return noisy.astype(np.float32)
 
 
 async def apply_one(fleet: Fleet, probe: Load, name: str, uri: str) -> Applied:
