@@ -47,7 +47,8 @@ def _write_variant(folder: Path, seed: int) -> None:
     source, noise = MODELS / "german" / "v1", np.random.default_rng(seed)
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_bytes((source / "adapter_config.json").read_bytes())
-    tensors = {name: _noisy(tensor, noise) for name, tensor in deserialize((source / WEIGHTS).read_bytes())}
+    trained: list[tuple[str, dict[str, Any]]] = deserialize((source / WEIGHTS).read_bytes())  # type: ignore[no-untyped-call,unused-ignore]
+    tensors = {name: _noisy(tensor, noise) for name, tensor in trained}
     save_file(tensors, folder / WEIGHTS)
 
 
