@@ -46,6 +46,16 @@ async def test_a_branch_is_resolved_to_a_commit(hub: Hub, tmp_path: Path) -> Non
         assert source.uri == f"hf://org/german@{OTHER_COMMIT}"
 
 
+async def test_a_branch_that_moves_later_changes_nothing(hub: Hub) -> None:
+    async with open_source("hf://org/german@main", environment(hub)) as source:
+        resolved = source.uri
+    hub.revisions["main"] = OTHER_COMMIT
+    async with open_source(resolved, environment(hub)) as source:
+        assert source.uri == resolved == f"hf://org/german@{COMMIT}"
+    async with open_source("hf://org/german@main", environment(hub)) as source:
+        assert source.uri == f"hf://org/german@{OTHER_COMMIT}"
+
+
 async def test_an_adapter_is_fetched_and_described(hub: Hub, tmp_path: Path) -> None:
     result = await inspect_adapter(Question("hf://org/german", environment(hub)), tmp_path / "out")
     assert result.resolved_uri == f"hf://org/german@{COMMIT}"
