@@ -42,6 +42,7 @@ def test_the_first_key_wins() -> None:
         "[a--b]",
         "",
         "(",
+        "a)|(b",
         "a" * 300,
         "|".join("abcdefghijklmnopqrstuvwxyz" * 2),
     ],

@@ -68,6 +68,7 @@ def _compile(key: str) -> re.Pattern[str]:
     if not _TAME.fullmatch(key) or len(key) > MAX_LENGTH or _wild(key) > MAX_WILD or _repeats_itself(plain):
         raise PatternError(f"the key {key[:80]!r} is too complex")
     try:
+        re.compile(key)  # for itself: `a)|(b` would be one only between the brackets that PEFT puts around it
         return re.compile(rf"(.*\.)?({key})$")
     except (re.error, RecursionError, OverflowError) as error:
         raise PatternError(f"the key {key[:80]!r} is not a regular expression") from error
