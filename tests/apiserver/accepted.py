@@ -14,6 +14,18 @@ ACCEPTED = {
     "adapter: lineage": adapter(versions=[version(lineage={"dataset": "s3://data/v1", "score": "0.91"})]),
     "adapter: digest": adapter(versions=[version(digest=DIGEST)]),
     "adapter: nothing kept warm": adapter(keepWarm=0),
+    "adapter: canary in steps": adapter(
+        rollout={
+            "steps": [{"weight": 1, "durationSeconds": 1}, {"weight": 50, "durationSeconds": 604800}, {"weight": 99}],
+            "analysis": {"minRequests": 10, "maxErrorRate": 0, "maxTimeToFirstTokenRatio": 1.3},
+            "paused": True,
+            "skipStepsFor": 1,
+        }
+    ),
+    "adapter: canary without analysis": adapter(rollout={"steps": [{"weight": 50}]}),
+    "adapter: analysis without limits": adapter(rollout={"steps": [], "analysis": {}}),
+    "adapter: steps of one weight": adapter(rollout={"steps": [{"weight": 5, "durationSeconds": 60}] * 2}),
+    "adapter: sleeps": adapter(loading={"minReplicas": 0, "idleSeconds": 60}),
     "source: s3 with a secret": sourced("s3://models/german/v1", secretRef={"name": "storage"}),
     "source: a whole bucket": sourced("s3://models"),
     "source: trailing slash": sourced("s3://models/german/"),

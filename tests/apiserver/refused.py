@@ -78,6 +78,55 @@ REFUSED = {
         adapter(versions=[version(digest="md5:00")]),
         f'spec.versions[0].digest: Invalid value: "md5:00": {DIGEST_HELP}',
     ),
+    "adapter: steps that fall": Refusal(
+        adapter(rollout={"steps": [{"weight": 50, "durationSeconds": 60}, {"weight": 5, "durationSeconds": 60}]}),
+        "spec.rollout.steps: Invalid value: the weights of steps must not fall: to send less traffic to a version, set "
+        "activeVersion back",
+    ),
+    "adapter: a step after one that stays": Refusal(
+        adapter(rollout={"steps": [{"weight": 5}, {"weight": 50, "durationSeconds": 60}]}),
+        "spec.rollout.steps: Invalid value: only the last step may be without durationSeconds: it stays until "
+        "skipStepsFor names the version, and none follows",
+    ),
+    "adapter: a step of everything": Refusal(
+        adapter(rollout={"steps": [{"weight": 100, "durationSeconds": 60}]}),
+        "spec.rollout.steps[0].weight: Invalid value: 100: "
+        "spec.rollout.steps[0].weight in body should be less than or equal to 99",
+    ),
+    "adapter: a step of no time": Refusal(
+        adapter(rollout={"steps": [{"weight": 5, "durationSeconds": 0}]}),
+        "spec.rollout.steps[0].durationSeconds: Invalid value: 0: "
+        "spec.rollout.steps[0].durationSeconds in body should be greater than or equal to 1",
+    ),
+    "adapter: too many steps": Refusal(
+        adapter(rollout={"steps": [{"weight": 5, "durationSeconds": 60}] * 17}),
+        "spec.rollout.steps: Too many: 17: must have at most 16 items",
+    ),
+    "adapter: judged by too few requests": Refusal(
+        adapter(rollout={"analysis": {"minRequests": 9}}),
+        "spec.rollout.analysis.minRequests: Invalid value: 9: "
+        "spec.rollout.analysis.minRequests in body should be greater than or equal to 10",
+    ),
+    "adapter: error rate in percent": Refusal(
+        adapter(rollout={"analysis": {"maxErrorRate": 5}}),
+        "spec.rollout.analysis.maxErrorRate: Invalid value: 5: "
+        "spec.rollout.analysis.maxErrorRate in body should be less than or equal to 1",
+    ),
+    "adapter: must be faster": Refusal(
+        adapter(rollout={"analysis": {"maxTimeToFirstTokenRatio": 0.5}}),
+        "spec.rollout.analysis.maxTimeToFirstTokenRatio: Invalid value: 0.5: "
+        "spec.rollout.analysis.maxTimeToFirstTokenRatio in body should be greater than or equal to 1",
+    ),
+    "adapter: fewer than no pods": Refusal(
+        adapter(loading={"minReplicas": -1}),
+        "spec.loading.minReplicas: Invalid value: -1: "
+        "spec.loading.minReplicas in body should be greater than or equal to 0",
+    ),
+    "adapter: sleeps at once": Refusal(
+        adapter(loading={"idleSeconds": 0}),
+        "spec.loading.idleSeconds: Invalid value: 0: "
+        "spec.loading.idleSeconds in body should be greater than or equal to 1",
+    ),
     "source: unknown scheme": Refusal(
         sourced("ftp://models/german"),
         f'spec.versions[0].source.uri: Invalid value: "ftp://models/german": {URI_HELP}',

@@ -149,6 +149,8 @@ def keeping_the_rules(spec: Json) -> Json:
         spec["parallelism"].pop("pipeline", None)
     if "steps" in spec.get("rollout", {}):
         spec["rollout"]["steps"].sort(key=lambda step: step["weight"])
+        for step in spec["rollout"]["steps"]:
+            step.setdefault("durationSeconds", 60)
     if "extraArgs" in spec.get("engine", {}):
         spec["engine"]["extraArgs"] = [a for a in spec["engine"]["extraArgs"] if owned_flag(a) is None]
     return spec

@@ -65,6 +65,14 @@ def test_columns_of_an_adapter(user: User) -> None:
             "observedGeneration": 1,
             "servingVersion": 1,
             "loaded": {"ready": 1, "desired": 2},
+            "canary": {
+                "version": 2,
+                "state": "Progressing",
+                "step": 0,
+                "weight": 5,
+                "since": "2026-01-01T00:00:00Z",
+                "rollout": DIGITS,
+            },
             "conditions": [condition("Unknown", "Loading", "1 of 2 pods hold version 2")],
         },
     )
@@ -82,6 +90,7 @@ def test_columns_of_an_adapter(user: User) -> None:
     }
     (wide,) = table(user.kubectl("get", "lora", "-o", "wide"))
     assert (wide["SERVED-AS"], wide["MESSAGE"]) == ("support-de", "1 of 2 pods hold version 2")
+    assert (wide["CANARY"], wide["SHARE"]) == ("Progressing", "5")
 
 
 def test_columns_of_a_base(user: User) -> None:

@@ -17,7 +17,7 @@ class CanaryStep(Schema):
     weight: Annotated[int, Field(ge=1, le=99)]
     """Share of the requests that the new version gets, in percent."""
     duration_seconds: Annotated[int, Field(ge=1, le=604800)] | None = None
-    """Seconds until the next step. When absent the step stays until skipStepsFor names the version."""
+    """Seconds until the next step. When absent, in the last step, it stays until skipStepsFor names the version."""
 
 
 class CanaryAnalysis(Schema):
@@ -40,6 +40,12 @@ class AdapterRollout(Schema):
         Rule(
             "!has(self.steps) || self.steps.map(s, s.weight).isSorted()",
             "the weights of steps must not fall: to send less traffic to a version, set activeVersion back",
+            field_path=".steps",
+        ),
+        Rule(
+            "!has(self.steps) || self.steps.all(s, has(s.durationSeconds) || s == self.steps[size(self.steps) - 1])",
+            "only the last step may be without durationSeconds: it stays until skipStepsFor names the version, and none "
+            "follows",
             field_path=".steps",
         ),
     )

@@ -104,6 +104,8 @@ KINDS = (
             Column("Base", ".spec.baseModelRef.name", "The base model that it adapts."),
             _AGE,
             _SERVED_NAME,
+            Column("Canary", ".status.canary.state", "How the canary stands, while there is one.", wide=True),
+            Column("Share", ".status.canary.weight", "Its share of the requests.", type="integer", wide=True),
             _MESSAGE,
         ),
     ),
