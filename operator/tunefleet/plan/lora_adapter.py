@@ -20,6 +20,7 @@ from .canary import requeue_after
 from .decision import Decision, Owner
 from .facts import Facts, Key, ObjectRef
 from .finding import Finding
+from .fingerprints import with_fingerprints
 from .gate import check_adapter
 from .holdings import sleeps
 from .inspection import Reading, Subject, read_version
@@ -44,9 +45,9 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
     if adapter is None or adapter.metadata.deletion_timestamp:
         return Decision()
     judged = [_version(facts, adapter, version, now) for version in adapter.spec.versions]
-    known = adapter.model_copy(
-        update={"status": adapter.status.model_copy(update={"versions": _entries(adapter, [e for e, _ in judged])})}
-    )
+    entries = _entries(adapter, [e for e, _ in judged])
+    known = adapter.model_copy(update={"status": adapter.status.model_copy(update={"versions": entries})})
+    known = with_fingerprints(facts, known, now)
     rest = sleep(facts, known, now)
     known = known.model_copy(update={"status": known.status.model_copy(update={"asleep_since": rest.since})})
     served = serving(facts, known, now)
@@ -96,6 +97,7 @@ def _accepted(
         resolved_uri=result.resolved_uri or version.source.uri,
         size_bytes=result.size_bytes,
         accepted=True,
+        lineage=result.lineage,
         base_model_version=version.base_model_version,
         rank=result.adapter.rank,
         target_modules=tuple(sorted(result.adapter.modules))[:MAX_MODULES],
