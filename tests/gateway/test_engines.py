@@ -74,7 +74,8 @@ class Lost:
     def engine_said(self, data: bytes) -> None:
         raise AssertionError(data)
 
-    def engine_left(self) -> None:
+    def engine_left(self, unacknowledged: int) -> None:
+        assert unacknowledged == 0
         self.event.set()
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import socket
+import struct
 
 import pytest
 
@@ -166,6 +168,48 @@ async def test_an_engine_that_resets_before_it_answers_is_not_asked_twice() -> N
         assert len(one.received) + len(two.received) == 1
         assert response.json["error"]["type"] == "server_error"
         assert front.metric("requests_total", model=MODEL, version="v4", code="5xx") == 1
+
+
+async def test_a_request_that_never_arrived_goes_again() -> None:
+    """The engine closed an idle connection just before: its host acknowledged nothing, so nothing ran."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        upstream = Engine(port=listener.getsockname()[1])
+        async with gateway(upstream) as front, await front.client() as client:
+            await client.send(post(ASK))
+            first, _ = await loop.sock_accept(listener)
+            await loop.sock_recv(first, 65536)
+            await loop.sock_sendall(first, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            assert (await client.response()).status == 200
+            (served,) = front.server.connections
+            first.close()
+            served.data_received(post(ASK))  # before the gateway's loop can have seen the end of the connection
+            second, _ = await loop.sock_accept(listener)
+            await loop.sock_recv(second, 65536)
+            await loop.sock_sendall(second, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            assert (await client.response()).status == 200
+            second.close()
+            assert front.metric("requests_total", model=MODEL, version="v4", code="2xx") == 2
+            assert front.metric("requests_in_flight", model=MODEL, version="v4") == 0
+
+
+async def test_an_engine_that_closes_what_it_accepts_is_unreachable() -> None:
+    accepted = 0
+
+    async def close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal accepted
+        accepted += 1
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    server = await asyncio.start_server(close, "127.0.0.1", 0)
+    async with server:
+        upstream = Engine(port=server.sockets[0].getsockname()[1])
+        async with gateway(upstream) as front, await front.client() as client:
+            await client.send(post(ASK))
+            assert (await client.response()).code in {"engine_unreachable", "engine_failed"}
+            assert accepted <= 2
 
 
 async def test_an_engine_that_does_not_speak_http_is_an_error() -> None:

@@ -1,7 +1,7 @@
 """Which engine gets a request: of those that hold the version, the one with the least in flight.
 
 Counts are this process's own. Ties rotate. A pod that refused a connection is left out for a moment, unless nothing
-else is left; requests that were held wait for a sign of life from it: a report of its agent, or a connection.
+else is left; requests that were held wait for a sign of life from it: a report of its agent, or an answer.
 """
 
 from collections import Counter
@@ -62,6 +62,11 @@ class Balancer:
         """This pod refused a connection."""
         self._shunned[backend.pod] = self._clock() + SHUN_SECONDS
         self._silent.add(backend.pod)
+
+    @property
+    def waits_for_signs(self) -> bool:
+        """Some pod refused its last connection."""
+        return bool(self._silent)
 
     def forgive(self, pod: Key) -> bool:
         """This pod gave a sign of life. True when it was waited for."""

@@ -26,7 +26,6 @@ LINGER_SECONDS = 2.0
 """How long a closing connection is still read, so that a reset does not overtake the answer (RFC 9112 9.6)."""
 IDLE_GRACE_SECONDS = 2.0
 """While draining, idle connections get this long to bring the request that may be on its way."""
-RETRY_OVERLOADED = 1
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for zero seconds: the close becomes a TCP reset."""
@@ -71,7 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._state.metrics.connections.inc()
         self._await_request()
         if len(self._connections) > self._state.settings.max_connections:
-            self._turn_away(overloaded(RETRY_OVERLOADED))
+            self._turn_away(overloaded())
 
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.CLOSING:

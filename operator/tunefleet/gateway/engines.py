@@ -1,12 +1,15 @@
 """Connections to engines: one protocol each, reused while they are fresh.
 
-A request is never sent over a connection that the engine has closed, as far as that can be known: what was sent
-into a closed connection may or may not have run, and cannot be repeated. So idle connections are dropped before the
-engine would drop them, and one that was idle is looked at before it is used.
+A request is never sent over a connection that the engine has closed, as far as that can be known. So idle connections
+are dropped before the engine would drop them, and one that was idle is looked at before it is used. Where an engine
+closes at that very moment, TCP tells what became of the request, see `unacknowledged`.
 """
 
 import asyncio
+import fcntl
 import select
+import struct
+import termios
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -31,8 +34,8 @@ class Listener(Protocol):
     def engine_said(self, data: bytes) -> None:
         """Bytes of the response."""
 
-    def engine_left(self) -> None:
-        """The connection is gone."""
+    def engine_left(self, unacknowledged: int) -> None:
+        """The connection is gone, and so many of the last bytes sent were not acknowledged."""
 
 
 class EngineConnection(asyncio.Protocol):
@@ -72,7 +75,18 @@ class EngineConnection(asyncio.Protocol):
         self._pool.forget(self)
         listener, self.listener = self.listener, None
         if listener is not None:
-            listener.engine_left()
+            listener.engine_left(unacknowledged(self.transport))
+
+
+def unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes at the end of what was sent of which the other side never said that it had them.
+
+    A process that dies or closes sends a FIN, which acknowledges all that its host had received by then; or a RST when
+    something lay there unread, and a request that was not read to its end was not run. So a request of which nothing
+    was acknowledged did not run.
+    """
+    found = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    return int(struct.unpack("i", found)[0])
 
 
 class EnginePool:

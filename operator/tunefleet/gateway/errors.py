@@ -6,6 +6,11 @@ Errors of engines are not rewritten; they pass through as they came.
 import json
 from dataclasses import dataclass
 
+RETRY_UNAVAILABLE = 5
+"""Retry-After, in seconds, for a model that no engine holds: about the time in which an adapter is loaded."""
+RETRY_SOON = 1
+"""Retry-After, in seconds, when engines took no connection, or this process takes none: it may be over by then."""
+
 
 @dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
@@ -72,28 +77,28 @@ def unknown_model(model: str) -> Refusal:
     return Refusal(404, message, "model_not_found", param="model")
 
 
-def unavailable_model(model: str, retry_after: int) -> Refusal:
+def unavailable_model(model: str) -> Refusal:
     """A name that is known, and that no engine holds at the moment."""
     message = (
         f"The model {_shown(model)} exists, but no engine holds it at the moment: it is starting, loading, or was "
         "refused; its object's status says which. Try again later."
     )
-    return Refusal(503, message, "model_not_available", param="model", retry_after=retry_after)
+    return Refusal(503, message, "model_not_available", param="model", retry_after=RETRY_UNAVAILABLE)
 
 
-def queue_full(model: str, retry_after: int) -> Refusal:
+def queue_full(model: str) -> Refusal:
     """A name that no engine holds at the moment, and for which as many requests wait as may."""
     message = (
         f"No engine that holds {_shown(model)} can answer at the moment, and as many requests as may already wait for "
         "one. Try again later."
     )
-    return Refusal(503, message, "too_many_waiting", param="model", retry_after=retry_after)
+    return Refusal(503, message, "too_many_waiting", param="model", retry_after=RETRY_UNAVAILABLE)
 
 
-def unreachable(model: str, retry_after: int) -> Refusal:
+def unreachable(model: str) -> Refusal:
     """No engine accepted a connection, so the request did not run."""
     message = f"No engine that holds {_shown(model)} could be reached; the request did not run. Try again."
-    return Refusal(503, message, "engine_unreachable", retry_after=retry_after)
+    return Refusal(503, message, "engine_unreachable", retry_after=RETRY_SOON)
 
 
 def engine_lost(model: str) -> Refusal:
@@ -117,10 +122,10 @@ def stream_broken(model: str) -> Refusal:
     return Refusal(502, message, "stream_broken")
 
 
-def overloaded(retry_after: int) -> Refusal:
+def overloaded() -> Refusal:
     """More connections than this process was told to hold."""
     message = "This gateway holds as many connections as it may. Try again later."
-    return Refusal(503, message, "too_many_connections", retry_after=retry_after, closes=True)
+    return Refusal(503, message, "too_many_connections", retry_after=RETRY_SOON, closes=True)
 
 
 def _shown(model: str) -> str:

@@ -2,7 +2,7 @@
 
 The rule about repeating: a request goes to another engine only when the first took no connection: at once to one
 that holds the same version, and when there is none it waits for one (hold.py). From the first byte sent, nobody can
-know whether it ran, and running it twice may cost or do something twice.
+know whether it ran, and running it twice may cost or do something twice; unless TCP says that none of it arrived.
 """
 
 import asyncio
@@ -11,24 +11,18 @@ from collections.abc import Collection
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import Route, RouteTable, Target
 
-from .answers import chunk, event_of
 from .balancer import Choice
 from .client import Client
 from .engines import EngineConnection
-from .errors import Refusal, engine_lost, engine_silent, queue_full, stream_broken, unavailable_model, unreachable
+from .errors import Refusal, engine_lost, engine_silent, queue_full, unavailable_model, unreachable
 from .metrics import DISCONNECTED
 from .model_field import ModelField
 from .request_reader import Request
 from .response_reader import EngineProtocolError, ResponseHead, ResponseReader
-from .splice import to_client, to_engine
+from .splice import broken, to_client, to_engine
 from .state import GatewayState
 from .stickiness import draw, point_of
 from .trials import STREAMED_ERROR, Step
-
-RETRY_UNAVAILABLE = 5
-"""Retry-After, in seconds, for a model that no engine holds: about the time in which an adapter is loaded."""
-RETRY_UNREACHABLE = 1
-"""Retry-After, in seconds, when engines took no connection: by then the table knows more."""
 
 
 class Exchange:
@@ -46,7 +40,7 @@ class Exchange:
         self._started = state.clock()
         self._reader = ResponseReader(plain=request.head.minor == 0)
         self._keep_alive = request.head.keep_alive
-        self._retried = False
+        self._retried = self._redialled = False
         self._body_begun = False
         self._choice: Choice | None = None
         self._engine: EngineConnection | None = None
@@ -62,13 +56,13 @@ class Exchange:
     def start(self) -> None:
         """Send the request to an engine, or wait for one. Raises Refusal when it may not wait."""
         if self._go() is None:
-            self._wait(unavailable_model(self._model.name, RETRY_UNAVAILABLE))
+            self._wait(unavailable_model(self._model.name))
 
     def abandon(self) -> None:
         """The client is gone: the engine's connection closes at once, which frees its slot."""
-        if self._waiting is not None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
             self._state.hold.leave(self, "left")
-            self._waiting = None
         self._end(DISCONNECTED)
 
     def timed_out(self) -> None:
@@ -105,7 +99,7 @@ class Exchange:
     def try_again(self, table: RouteTable, avoid: Collection[Key], *, alive: bool) -> Key | None:
         """Leave the queue and go to a pod now; None when there is still none."""
         self._route = table.routes.get(self._model.name, self._route)
-        self._retried = False
+        self._retried = self._redialled = False
         return self._go(avoid, alive=alive)
 
     def _wait(self, refusal: Refusal) -> None:
@@ -116,9 +110,8 @@ class Exchange:
         until = state.hold.join(self, self._waited_since) if route.awaited else None
         if until is None:
             full = route.awaited and state.settings.hold.seconds and self._waited_since is None
-            raise queue_full(self._model.name, RETRY_UNAVAILABLE) if full else refusal
-        if self._waited_since is None:
-            self._waited_since = until - state.settings.hold.seconds
+            raise queue_full(self._model.name) if full else refusal
+        self._waited_since = until - state.settings.hold.seconds
         self._waiting = refusal
         self._client.waits(until)
 
@@ -164,7 +157,6 @@ class Exchange:
             self._not_reached(choice)
         else:
             self._dialing = None
-            self._state.alive(choice.backend.pod)
             self._send(engine, choice)
 
     def _not_reached(self, choice: Choice) -> None:
@@ -173,26 +165,33 @@ class Exchange:
         state.balancer.shun(choice.backend)
         other = None if self._retried else state.balancer.choose(choice.target, (choice.backend.pod,), alive=True)
         self._end(None)
-        if other is None:
-            self._wait_after_refusal()
+        if other is not None:
+            self._retried = True
+            state.metrics.retries.inc()
+            self._attempt(Choice(choice.target, other))
             return
-        self._retried = True
-        state.metrics.retries.inc()
-        self._attempt(Choice(choice.target, other))
-
-    def _wait_after_refusal(self) -> None:
         try:
-            self._wait(unreachable(self._model.name, RETRY_UNREACHABLE))
+            self._wait(unreachable(self._model.name))
         except Refusal as refusal:
             self._client.refuse(refusal, keep_alive=self._keep_alive)
+
+    def _never_arrived(self, choice: Choice) -> None:
+        """The engine closed before it had the request. A new connection shows whether it lives."""
+        if self._redialled:
+            self._not_reached(choice)
+            return
+        self._redialled = True
+        self._dialing = asyncio.get_running_loop().create_task(self._dial(choice))
 
     def _send(self, engine: EngineConnection, choice: Choice) -> None:
         self._engine = engine
         engine.listener = self
-        authorization = self._state.keys.of(choice.backend)
-        parts = to_engine(self._request, self._model, choice, authorization, self._request_id)
-        engine.transport.writelines(parts)
+        engine.transport.writelines(self._outgoing(choice))
         self._client.heard()
+
+    def _outgoing(self, choice: Choice) -> list[bytes | memoryview]:
+        authorization = self._state.keys.of(choice.backend)
+        return to_engine(self._request, self._model, choice, authorization, self._request_id)
 
     # --- from the engine
 
@@ -219,9 +218,13 @@ class Exchange:
         if self._reader.complete:
             self._complete()
 
-    def engine_left(self) -> None:
+    def engine_left(self, unacknowledged: int) -> None:
         """The engine closed the connection."""
         self._engine = None
+        choice = self._choice
+        if choice is not None and self._reader.head is None and unacknowledged >= sum(map(len, self._outgoing(choice))):
+            self._never_arrived(choice)
+            return
         self._reader.end_of_stream()
         if self._reader.complete:
             self._complete()
@@ -237,6 +240,8 @@ class Exchange:
     def _top(self, head: ResponseHead) -> bytes:
         choice = self._choice
         assert choice is not None
+        if self._state.balancer.waits_for_signs:
+            self._state.alive(choice.backend.pod)
         self._keep_alive = self._keep_alive and not head.until_close and not self._state.draining
         return to_client(head, choice, self._request_id, close=not self._keep_alive)
 
@@ -275,19 +280,9 @@ class Exchange:
             return
         if choice is not None:
             self._state.metrics.version(choice.target.engine_name).broke()
-        last_words = self._last_words(head)
-        self._client.break_off(last_words, reset=not last_words and not self._delimited(head))
-
-    def _last_words(self, head: ResponseHead) -> bytes:
-        """An error event, where one can stand between two of the engine's own."""
-        if not head.event_stream or not self._reader.at_event_boundary:
-            return b""
-        event = event_of(stream_broken(self._model.name))
-        return chunk(event) if self._reader.framed else event
-
-    def _delimited(self, head: ResponseHead) -> bool:
-        """Whether the client can tell a broken answer from a whole one by its framing alone."""
-        return not head.until_close and self._request.head.minor == 1
+        last_words = broken(self._reader, head, self._model.name)
+        delimited = not head.until_close and self._request.head.minor == 1  # the client sees that it is not whole
+        self._client.break_off(last_words, reset=not last_words and not delimited)
 
     def _end(self, code: str | None) -> None:
         """The attempt is over: let go of what it holds, and count it unless another attempt follows (None)."""
@@ -302,10 +297,5 @@ class Exchange:
         if choice is not None:
             self._state.balancer.finished(choice.backend)
             self._state.metrics.version(choice.target.engine_name).finished(code)
-            if self._trial is not None and code is not None:
-                self._count(self._trial, choice.target, code)
-
-    def _count(self, trial: Step, target: Target, code: str) -> None:
-        """For the canary, unless the client left before there was anything to judge."""
-        if code != DISCONNECTED or self._body_begun:
-            trial.ended(target.engine_name, failed=code == "5xx" or self._streamed_error)
+            if self._trial is not None and code is not None and (code != DISCONNECTED or self._body_begun):
+                self._trial.ended(choice.target.engine_name, failed=code == "5xx" or self._streamed_error)

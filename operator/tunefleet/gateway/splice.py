@@ -1,9 +1,11 @@
-"""The bytes that change on their way through: a request's head and model, a response's head. No I/O."""
+"""The bytes that change on their way through: a request's head and model, a response's head, a broken end. No I/O."""
 
+from .answers import chunk, event_of
 from .balancer import Choice
+from .errors import stream_broken
 from .model_field import ModelField
 from .request_reader import Request
-from .response_reader import ResponseHead
+from .response_reader import ResponseHead, ResponseReader
 
 
 def to_engine(
@@ -36,3 +38,11 @@ def to_client(head: ResponseHead, choice: Choice, request_id: bytes, *, close: b
         choice.backend.base_engine_name.encode(),
         b"connection: close\r\n" if close else b"",
     )
+
+
+def broken(reader: ResponseReader, head: ResponseHead, model: str) -> bytes:
+    """What a stream that broke off ends with: an error event, where one can stand between two of the engine's own."""
+    if not head.event_stream or not reader.at_event_boundary:
+        return b""
+    event = event_of(stream_broken(model))
+    return chunk(event) if reader.framed else event
