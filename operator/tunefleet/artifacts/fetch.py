@@ -11,7 +11,7 @@ from tunefleet.api.conditions import Reason
 from tunefleet.api.inspection import InspectedKind
 
 from .digest import counts, version_digest
-from .errors import ArtifactError, not_found
+from .errors import ArtifactError, not_found, unreadable
 from .progress import Progress, Report
 from .source import RemoteFile, Source, chunks
 from .store import (
@@ -85,11 +85,7 @@ def _mismatch(
 ) -> ArtifactError | None:
     """What arrived is not what was asked for, or not what the source itself says."""
     if wrong := [file.name for file in files if file.sha256 not in {None, hashes[file.name]}]:
-        return ArtifactError(
-            Reason.DIGEST_MISMATCH,
-            f"{source.uri}: {wrong[0]} has not the sha256 that its source says; upload it again",
-            transient=True,
-        )
+        return unreadable(f"{source.uri}: {wrong[0]} has not the sha256 that its source says; upload it again")
     if digest is None or (actual := version_digest(hashes)) == digest:
         return None
     return ArtifactError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tunefleet.api.conditions import Reason
 from tunefleet.api.sources import SourceUri
 
-from .errors import ArtifactError, not_found
+from .errors import ArtifactError, not_found, unreadable
 from .http import Http, open_session
 from .oci_manifest import Layer, layers, only_manifest, parse_manifest
 from .oci_registry import Registry, account_for
@@ -114,6 +114,4 @@ async def _members(registry: Registry, layer: Layer) -> list[tuple[RemoteFile, P
 
 
 def _other_bytes(name: str, what: str, digest: str) -> ArtifactError:
-    return ArtifactError(
-        Reason.DIGEST_MISMATCH, f"{name}: the registry sent {what} that is not {digest}; push it again", transient=True
-    )
+    return unreadable(f"{name}: the registry sent {what} that is not {digest}; push it again")
