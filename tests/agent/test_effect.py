@@ -156,6 +156,16 @@ async def test_noise_of_the_engine_is_measured_and_allowed_for(pod: Pod, engine:
         assert state_of(report, german) == LOADED
 
 
+async def test_an_engine_whose_base_answers_differently_each_time_is_not_ready(pod: Pod, engine: FakeEngine) -> None:
+    engine.noise = 4.0
+    async with agent_in(pod) as agent:
+        await agent.put(pod.adapter())
+        report = await agent.wait(lambda r: "answers to the same prompts differ" in r.message)
+        assert not report.engine.ready
+        engine.noise = 0.0
+        await agent.wait(lambda r: r.engine.ready)
+
+
 async def test_a_name_that_was_taken_out_comes_back_only_after_its_last_request(
     pod: Pod, agent: Running, engine: FakeEngine
 ) -> None:

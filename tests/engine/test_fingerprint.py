@@ -95,7 +95,12 @@ def test_figures_of_another_length_are_infinitely_far() -> None:
 
 def test_tolerance_follows_the_noise_of_the_engine_and_has_a_floor() -> None:
     assert tolerance([BASE, BASE]) == tolerance([BASE]) == FLOOR
-    assert tolerance([BASE, figures(-1.5), figures(-1.2)]) == pytest.approx(NOISE_FACTOR * 0.5)
+    assert tolerance([BASE, figures(-1.1), figures(-1.02)]) == pytest.approx(NOISE_FACTOR * 0.1)
+
+
+def test_a_base_that_answers_now_and_then_with_something_else_is_no_reference() -> None:
+    with pytest.raises(ValueError, match="answers to the same prompts differ by 1"):
+        tolerance([BASE, BASE, GERMAN])
 
 
 def test_every_part_of_an_engine_makes_another_kind() -> None:

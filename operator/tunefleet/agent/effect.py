@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from tunefleet.api.lora_adapter import Fingerprint
 from tunefleet.engine.admin import EngineClient
+from tunefleet.engine.errors import EngineError
 from tunefleet.engine.fingerprint import Figures, Reference, Verdict, engine_kind, judge, tolerance
 
 TOGETHER = 3
@@ -19,7 +20,10 @@ async def measure_reference(engine: EngineClient, base: str, *, options: str, pr
     alone = await engine.figures(base)
     together = await asyncio.gather(*(engine.figures(base) for _ in range(TOGETHER)))
     kind = engine_kind(version=await engine.version(), base=base, options=options, product=product)
-    return Reference(kind, alone, tolerance([alone, *together]))
+    try:
+        return Reference(kind, alone, tolerance([alone, *together]))
+    except ValueError as error:
+        raise EngineError(200, f"{base}: {error}") from error
 
 
 class Effects:

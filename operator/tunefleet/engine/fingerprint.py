@@ -39,6 +39,11 @@ NOISE_FACTOR = 4.0
 measurements is not all of it."""
 
 
+LIMIT = 0.5
+"""Highest tolerance with which adapters can still be told apart; trained ones differ from their base by more than 1. An
+engine whose base varies so much answers with something else now and then, and none of its answers can be trusted."""
+
+
 @dataclass(frozen=True)
 class Reference:
     """What an engine start measured of its base: everything that is measured later is held against it."""
@@ -99,8 +104,13 @@ def distance(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def tolerance(samples: Iterable[Figures]) -> float:
-    """From figures of one base, measured on one engine in batches of different sizes."""
+    """From figures of one base, measured on one engine in batches of different sizes. Raises ValueError when they
+    differ so much that nothing could be told by them."""
     noise = max((distance(one, other) for one, other in combinations(samples, 2)), default=0.0)
+    if NOISE_FACTOR * noise > LIMIT:
+        raise ValueError(
+            f"answers to the same prompts differ by {noise:.4f}, where {LIMIT / NOISE_FACTOR} is the limit"
+        )
     return max(FLOOR, NOISE_FACTOR * noise)
 
 
