@@ -114,6 +114,15 @@ async def test_without_a_digest_no_half_is_ever_kept(source: MemorySource, tmp_p
     assert stored.digest == digest_of(source.contents)
 
 
+async def test_without_a_digest_a_half_that_an_ended_process_left_is_not_used(
+    source: MemorySource, tmp_path: Path
+) -> None:
+    partial = store.partial_directory(tmp_path, source.uri)
+    partial.mkdir()
+    (partial / "model.safetensors").write_bytes(b"of other bytes")
+    assert (await fetch(source, "base", tmp_path)).digest == DIGEST
+
+
 async def test_a_directory_without_its_marker_is_replaced(source: MemorySource, tmp_path: Path) -> None:
     half = tmp_path / hex_of(DIGEST)
     half.mkdir()

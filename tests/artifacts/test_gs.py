@@ -17,8 +17,8 @@ from tunefleet.artifacts.fetch import fetch
 from tunefleet.artifacts.inspection import Question, inspect_adapter, inspect_base
 from tunefleet.artifacts.opening import open_source
 
-pytestmark = pytest.mark.cluster
-"""The server is built from Go modules, as the cluster's parts are."""
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+"""The server is built from Go modules, as the cluster's parts are; the first time takes minutes."""
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,8 @@ from tunefleet.artifacts.oci import OciSource
 from tunefleet.artifacts.oci_manifest import INDEX
 from tunefleet.artifacts.opening import open_source
 
-pytestmark = pytest.mark.cluster
-"""The registry is built from Go modules, as the cluster's parts are."""
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+"""The registry is built from Go modules, as the cluster's parts are; the first time takes minutes."""
 
 ACCOUNT = {"username": USER, "password": PASSWORD}
 
