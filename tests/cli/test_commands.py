@@ -181,6 +181,16 @@ def test_rollback_of_an_adapter_goes_to_the_version_before(session: Session) -> 
     assert session.get("lora/german")["spec"]["activeVersion"] == 2
 
 
+def test_rollback_goes_past_a_canary_that_was_taken_back(session: Session) -> None:
+    """It left traffic last, and never served."""
+    session.create(adapter(active=2))
+    status = adapter_status(2, 1)
+    cause = "CanaryWorse: 9 of 50 requests failed"
+    status["history"] += [{"time": "2026-01-01T00:00:00Z", "from": 3, "to": 2, "cause": cause}]
+    session.report("lora/german", status)
+    assert "spec.activeVersion: 2 -> 1" in session.run("rollback", "lora", "german", "--no-wait").out
+
+
 def test_rollback_while_another_version_is_on_its_way_keeps_what_serves(session: Session) -> None:
     session.create(adapter(active=3))
     session.report("lora/german", adapter_status(2, 1))

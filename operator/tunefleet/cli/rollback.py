@@ -70,10 +70,12 @@ def version_before(adapter: "LoRAAdapter") -> int:
 
     Raises CommandError when nothing did.
     """
+    from tunefleet.plan.version_history import serving_changes
+
     status = adapter.status
     if status.serving_version is not None and status.serving_version != adapter.spec.active_version:
         return status.serving_version
-    before = status.history[-1].from_version if status.history else None
+    before = next((entry.from_version for entry in serving_changes(reversed(status.history))), None)
     if before is None:
         raise CommandError(f"no version of lora/{adapter.metadata.name} served before: name one by --to")
     return before
