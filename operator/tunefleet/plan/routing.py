@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tunefleet.api.base_model import BaseModel
 from tunefleet.api.inference_endpoint import InferenceEndpoint, RevisionState
-from tunefleet.api.lora_adapter import LoRAAdapter
+from tunefleet.api.lora_adapter import LoRAAdapter, Traffic
 from tunefleet.api.names import ENGINE_PORT, version_name
 from tunefleet.engine.adapters_api import AdaptersReport, AdapterState
 
@@ -224,12 +224,16 @@ def _refused(adapter: LoRAAdapter, version: int) -> bool:
 def _adapter_targets(adapter: LoRAAdapter, holders: _Holders) -> tuple[Target, ...]:
     """The versions that the status gives traffic and vouches for, wherever they are loaded."""
     targets = []
-    for share in sorted(adapter.status.traffic, key=lambda share: share.version):
+    for share in _by_version(adapter.status.traffic):
         digest = _digest(adapter, share.version)
         held = holders.get(Key(adapter.metadata.namespace, share.engine_name), ())
         if share.weight and digest is not None:
             targets.append(Target(share.engine_name, share.weight, _preferred(held, digest)))
     return tuple(targets)
+
+
+def _by_version(traffic: tuple[Traffic, ...]) -> Iterable[Traffic]:
+    return traffic if len(traffic) < 2 else sorted(traffic, key=lambda share: share.version)
 
 
 def _serving(running: Iterable[_Running]) -> Mapping[Key, Mapping[str, list[Backend]]]:
