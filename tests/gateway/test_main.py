@@ -6,7 +6,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tunefleet.gateway import process as process_module
+from tunefleet.gateway.hold import HoldLimits
 from tunefleet.gateway.main import main
+from tunefleet.gateway.process import Process
+from tunefleet.gateway.settings import Settings
 
 
 @pytest.fixture
@@ -53,3 +57,16 @@ def test_without_a_cluster_it_says_what_to_do(key: str, tmp_path: Path, monkeypa
     ran = CliRunner().invoke(main, [], env={"TUNEFLEET_AUTH": "open", "TUNEFLEET_FLEET_KEY_FILE": key})
     assert ran.exit_code == 1
     assert "Set KUBECONFIG, or run in a pod." in ran.output
+
+
+def test_what_may_wait_is_set_by_options_or_the_environment(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Settings] = []
+
+    async def record(_process: Process, settings: Settings) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr(process_module, "run", record)
+    options = ["--auth", "open", "--fleet-key-file", key, "--hold-seconds", "7", "--max-held-per-model", "3"]
+    ran = CliRunner().invoke(main, options, env={"TUNEFLEET_MAX_HELD": "5", "TUNEFLEET_MAX_HELD_BYTES": "900"})
+    assert ran.exit_code == 0
+    assert [settings.hold for settings in seen] == [HoldLimits(seconds=7, requests=5, per_model=3, bytes=900)]
