@@ -1,6 +1,7 @@
 """`python -m dev.bench.swap`: promotions, roll-backs, new adapters and kills, on the real vLLM, under load.
 
-The load is 20 requests/s and 8 long streams for each of two adapters, german, which changes, and formal, which stays.
+The load is 20 requests/s to two adapters in turn, german, which changes, and formal, which stays, and 8 long streams on
+the one that changes: more would saturate two cores.
 Every answer comes with its tokens' log-probabilities, and is held against those that each version gave when it was
 alone: an answer from other weights than may answer is wrong, whatever it says of itself. Takes the place of the
 demo's objects. About fifteen minutes; --quick takes five.
