@@ -103,6 +103,18 @@ def test_patterns_that_could_run_for_ever_are_refused(tmp_path: Path, key: str) 
     assert refused.value.reason == Reason.CONFIG_INVALID
 
 
+def test_many_patterns_that_each_backtrack_are_refused_before_they_are_matched(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError) as refused:
+        read_adapter(write_adapter(tmp_path, rank_pattern={f".*{n}.*(a|b)x": 4 for n in range(1000)}))
+    assert refused.value.reason == Reason.CONFIG_INVALID
+    assert "too complex keys" in refused.value.message
+
+
+def test_the_rank_that_an_engine_must_hold_is_the_highest_that_is_configured(tmp_path: Path) -> None:
+    facts = read_adapter(write_adapter(tmp_path, adapter_tensors(4), r=16, rank_pattern={"q_proj": 4, "v_proj": 4}))
+    assert (facts.ranks, facts.rank, facts.rank_mismatches) == ((4,), 16, ())
+
+
 @pytest.mark.parametrize(
     "config",
     [
