@@ -12,6 +12,7 @@ from enum import Enum
 
 from .answers import Answer, of_refusal, render
 from .connections import Connections
+from .deadly_fields import refuse_deadly_fields
 from .errors import Refusal, overloaded, too_slow, unknown_model
 from .exchange import Exchange
 from .model_field import find_model
@@ -141,6 +142,7 @@ class ClientConnection(asyncio.Protocol):
         if request.head.encoded:
             raise Refusal(415, "Send the body without Content-Encoding.", "unsupported_encoding")
         model = find_model(request.body)
+        refuse_deadly_fields(request.body)
         route = self._state.table.routes.get(model.name)
         if route is None:
             raise unknown_model(model.name)
