@@ -133,7 +133,7 @@ def main(rounds: int, adapters: int, kills: int, quick: bool) -> None:
 
     console = Console()
     shell = cluster_shell(None)
-    prepare(shell, console)
+    prepare(shell, console, f"gateway.hold.seconds={recovery.PATIENCE:.0f}")
     remove_former(shell)
     served = fleet.fleet_of(shell, console, story_of(shell, console).gateway)
     fleet.apply(served)

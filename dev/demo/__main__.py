@@ -30,11 +30,11 @@ from .report import show, write
 from .scenario import KINDS, Story, play
 
 
-def prepare(shell: Shell, console: Console) -> None:
-    """Install Tunefleet, start the S3 server, upload the models. Idempotent."""
+def prepare(shell: Shell, console: Console, *values: str) -> None:
+    """Install Tunefleet with these values of its chart, start the S3 server, upload the models. Idempotent."""
     images = image_references()
     console.print("[bold]0. Install[/]")
-    install(shell, images)
+    install(shell, images, *values)
     make_namespace(shell)
     files = upload_models(start_storage(shell, images))
     console.print(f"{files} files of examples/models are in the cluster's S3 server")
