@@ -168,6 +168,14 @@ async def test_a_redirect_to_plain_http_is_not_followed(server: WebServer, adapt
     assert "TLS" in error.message
 
 
+@pytest.mark.parametrize("target", ["http://[", "mailto:me", "https://host:port/", "https://"])
+async def test_redirects_to_nowhere(server: WebServer, adapter: str, tmp_path: Path, target: str) -> None:
+    server.redirects["german/v1/SHA256SUMS"] = target
+    error = await refusal(adapter, server.environment, tmp_path)
+    assert error.reason == Reason.SOURCE_UNREADABLE
+    assert error.transient
+
+
 async def test_redirects_without_an_end(server: WebServer, adapter: str, tmp_path: Path) -> None:
     server.redirects["german/v1/SHA256SUMS"] = server.uri("german/v1/SHA256SUMS")
     assert "redirects" in (await refusal(adapter, server.environment, tmp_path)).message
@@ -185,8 +193,11 @@ async def test_an_authority_that_is_none(server: WebServer, adapter: str, tmp_pa
     assert "PEM" in error.message
 
 
-async def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    error = await refusal("https://127.0.0.1:9/x", {}, tmp_path)
+@pytest.mark.parametrize(
+    "uri", ["https://127.0.0.1:9/x", "https://127.0.0.1:99999/x", "https://a..b/x", f"https://{'a' * 300}/x"]
+)
+async def test_a_server_that_is_not_there(tmp_path: Path, uri: str) -> None:
+    error = await refusal(uri, {}, tmp_path)
     assert error.reason == Reason.SOURCE_UNREADABLE
     assert error.transient
 

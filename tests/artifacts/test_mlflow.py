@@ -99,6 +99,7 @@ async def test_a_logged_models_artifacts(server: WebServer, tmp_path: Path) -> N
         ("model-versions/get-download-uri", {"artifact_uri": "s3://b/../c"}, Reason.UNSUPPORTED_SOURCE),
         ("model-versions/get-download-uri", {"artifact_uri": "pvc://claim/x"}, Reason.UNSUPPORTED_SOURCE),
         ("model-versions/get-download-uri", {"artifact_uri": "mlflow-artifacts:/a/../../x"}, Reason.SOURCE_UNREADABLE),
+        ("model-versions/get-download-uri", {"artifact_uri": "mlflow-artifacts://["}, Reason.SOURCE_UNREADABLE),
     ],
 )
 async def test_answers_without_a_place(
@@ -121,7 +122,7 @@ async def test_a_server_that_is_no_mlflow(server: WebServer, tmp_path: Path, con
         assert "MLFLOW_TRACKING_URI" in result.message
 
 
-@pytest.mark.parametrize("uri", ["", "sqlite:///x.db"])
+@pytest.mark.parametrize("uri", ["", "sqlite:///x.db", "http://[", "http://host:port"])
 async def test_a_secret_without_a_server(tmp_path: Path, uri: str) -> None:
     result = await inspect_adapter(Question("mlflow://german/3", {"MLFLOW_TRACKING_URI": uri}), tmp_path)
     assert result.reason == Reason.ACCESS_DENIED

@@ -29,7 +29,7 @@ from tests.artifacts.registry import (
 from tests.artifacts.samples import adapter_tensors, write_adapter, write_base
 from tunefleet.api.conditions import Reason
 from tunefleet.api.inspection import InspectionResult
-from tunefleet.artifacts.errors import ArtifactError
+from tunefleet.artifacts import oci
 from tunefleet.artifacts.fetch import fetch
 from tunefleet.artifacts.inspection import Question, inspect_adapter, inspect_base
 from tunefleet.artifacts.oci import OciSource
@@ -268,8 +268,20 @@ async def test_a_docker_config_that_is_none(registry: Registry, tmp_path: Path, 
     assert ".dockerconfigjson" in result.message
 
 
-async def test_without_tls_only_where_the_secret_says_so(tmp_path: Path) -> None:
-    uri = "oci://registry.invalid/team/german:v1"
-    with pytest.raises(ArtifactError, match=r"ClientConnector\w*Error"):
-        async with open_source(uri, {"OCI_PLAIN_HTTP": "true"}):
-            pass
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "127.0.0.1:99999", "a..b"])
+async def test_a_registry_that_is_not_there(tmp_path: Path, host: str) -> None:
+    result = await inspected(f"oci://{host}/team/german:v1", tmp_path)
+    assert result.reason == Reason.SOURCE_UNREADABLE
+    assert result.transient
+
+
+async def test_without_tls_only_where_the_secret_says_so(
+    registry: Registry, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.push("team/plain", "v1", titled(adapter))
+    monkeypatch.setattr(oci, "_LOOPBACK", frozenset())
+    uri = registry.uri("team/plain:v1")
+    for key in ({}, {"OCI_PLAIN_HTTP": "yes"}):
+        assert (await inspected(uri, tmp_path / "tls", key)).reason == Reason.SOURCE_UNREADABLE
+    plain = await inspected(uri, tmp_path / "plain", {"OCI_PLAIN_HTTP": "true"})
+    assert plain.adapter is not None, plain.message

@@ -52,7 +52,7 @@ class WebServer:
         path = request.path.lstrip("/")
         self.requests.append((request.method, path, dict(request.headers)))
         if path in self.redirects:
-            raise web.HTTPTemporaryRedirect(self.redirects[path])
+            return web.Response(status=307, headers={"Location": self.redirects[path]})
         if self.authorization is not None and request.headers.get("Authorization") != self.authorization:
             raise web.HTTPUnauthorized
         content = self.files.get(path)

@@ -45,7 +45,7 @@ class Http:
                 f"{self.name}: the certificate of {error.host} is not trusted; put its authority's PEM into the "
                 f"Secret as {CA_CERTIFICATE}"
             ) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError) as error:
             raise unreadable(f"{self.name}: {type(error).__name__} from {url.host}") from error
 
     async def _follow(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
@@ -56,11 +56,20 @@ class Http:
             if response.status not in _REDIRECTS:
                 return response
             response.release()
-            target = url.join(URL(response.headers.get("Location", "")))
+            target = self.address(response.headers.get("Location", ""), url)
             if target.origin() != url.origin():
                 headers = {name: value for name, value in headers.items() if name.lower() not in _PRIVATE}
             url = target
         raise unreadable(f"{self.name}: more than {MAX_REDIRECTS} redirects")
+
+    def address(self, text: str, base: URL | None = None) -> URL:
+        """An address that a server or a Secret gave. Raises ArtifactError for one that leads nowhere."""
+        try:
+            url = URL(text) if base is None else base.join(URL(text))
+            url.origin()
+        except ValueError as error:
+            raise unreadable(f"{self.name}: an address that it was led to is not valid") from error
+        return url
 
     async def body(self, url: URL, limit: int, headers: Mapping[str, str] | None = None) -> bytes | None:
         """A small document, None when there is none. Raises ArtifactError."""

@@ -62,8 +62,9 @@ class HttpsSource:
 async def open_https(uri: SourceUri, environment: Mapping[str, str]) -> HttpsSource:
     """List the directory. Raises ArtifactError."""
     http = Http(str(uri), open_session(environment, str(uri)), KEYS)
-    directory, headers = URL(str(uri)) / "", credentials(environment)
+    headers = credentials(environment)
     try:
+        directory = http.address(str(uri)) / ""
         listing = await _listing(http, directory, headers)
     except BaseException:
         await http.session.close()

@@ -27,6 +27,8 @@ KEYS = "MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_P
 _API = "api/2.0/mlflow"
 _ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 _PARTS = re.compile(r"[A-Za-z0-9._=+@~ -]+(/[A-Za-z0-9._=+@~ -]+)*")
+_SERVED = re.compile(r"^mlflow-artifacts:(//[^/]*)?/+")
+"""The host, if any, is the tracking server's own name."""
 _Json = Mapping[str, Any]
 Delegate = Callable[[str], Awaitable[Source]]
 """Opens another source with the same Secret."""
@@ -136,8 +138,12 @@ def _tracking(uri: SourceUri, environment: Mapping[str, str]) -> Tracking:
     server = environment.get("MLFLOW_TRACKING_URI", "").rstrip("/")
     if not server.startswith(("http://", "https://")):
         raise denied(f"{uri}: no tracking server; set MLFLOW_TRACKING_URI in the Secret named by secretRef")
-    http = Http(str(uri), open_session(environment, str(uri)), KEYS, plain=server.startswith("http://"))
-    return Tracking(http, URL(server), _credentials(environment))
+    try:
+        url = URL(server)
+    except ValueError as error:
+        raise denied(f"{uri}: MLFLOW_TRACKING_URI of the Secret is not an address") from error
+    http = Http(str(uri), open_session(environment, str(uri)), KEYS, plain=url.scheme == "http")
+    return Tracking(http, url, _credentials(environment))
 
 
 def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
@@ -204,7 +210,7 @@ def _text(answer: object, *keys: str) -> str:
 async def _files(tracking: Tracking, place: str, delegate: Delegate) -> Source:
     scheme = place.partition(":")[0]
     if scheme == "mlflow-artifacts":
-        path = URL(place).path.strip("/")
+        path = _SERVED.sub("", place).strip("/")
         if not _PARTS.fullmatch(path) or ".." in path.split("/"):
             raise unreadable(f"{tracking.http.name}: the registry gave a path that cannot be read")
         return ProxiedFiles(tracking.http.name, tracking, path)

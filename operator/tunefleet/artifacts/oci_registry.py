@@ -64,7 +64,8 @@ class Registry:
 
     def _url(self, kind: str, reference: str) -> URL:
         host = _DOCKER_HUB_HOST if self.host == _DOCKER_HUB else self.host
-        return URL(f"{'http' if self.http.plain else 'https'}://{host}/v2/{self.repository}/{kind}/{reference}")
+        scheme = "http" if self.http.plain else "https"
+        return self.http.address(f"{scheme}://{host}/v2/{self.repository}/{kind}/{reference}")
 
     @asynccontextmanager
     async def _request(self, url: URL, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -98,8 +99,9 @@ class Registry:
         query = {"scope": f"repository:{self.repository}:pull"} | (
             {"service": asked["service"]} if "service" in asked else {}
         )
+        realm = self.http.address(asked.get("realm", ""))
         headers = {} if self.account is None else {"Authorization": basic(self.account.name, self.account.password)}
-        content = await self.http.body(URL(asked.get("realm", "")).update_query(query), MAX_TOKEN_BYTES, headers)
+        content = await self.http.body(realm.update_query(query), MAX_TOKEN_BYTES, headers)
         try:
             answer = json.loads(content or b"")
             return str(answer.get("token") or answer["access_token"])
