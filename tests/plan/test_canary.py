@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.plan.fleet import START
 from tunefleet.api.canary import AdapterRollout, CanaryStatus
-from tunefleet.plan import canary
-from tunefleet.plan.canary import REWOUND_SECONDS, TRANSITIONS, Course, Scene, Trigger, advance, requeue_after
+from tunefleet.plan import canary_states
+from tunefleet.plan.canary import REWOUND_SECONDS, Course, Scene, advance, requeue_after
 from tunefleet.plan.canary_analysis import Comparison, Counts
+from tunefleet.plan.canary_states import TRANSITIONS, Trigger
 from tunefleet.plan.demand import LONG_POLL_SECONDS
 from tunefleet.plan.times import parse_time
 
@@ -58,7 +59,7 @@ def brief(status: CanaryStatus | None) -> tuple[str, int, int] | None:
     return (status.state, status.step, status.weight) if status else None
 
 
-@pytest.mark.parametrize("text", [canary.__doc__ or "", DOCUMENT.read_text()], ids=["module", "docs"])
+@pytest.mark.parametrize("text", [canary_states.__doc__ or "", DOCUMENT.read_text()], ids=["module", "docs"])
 def test_the_documented_table_is_the_one_that_runs(text: str) -> None:
     rows = re.findall(r"^\| (\w+) \| ([A-Z_]+) \| (\w+) \|$", text, re.MULTILINE)
     documented = {(state, trigger): following for state, trigger, following in rows}

@@ -4,8 +4,9 @@ from tunefleet.api.canary import CanaryStatus
 from tunefleet.api.conditions import Reason
 from tunefleet.api.lora_adapter import LoRAAdapter, Transition
 
-from .canary import Passage, Trigger
+from .canary import Passage
 from .canary_message import sample_text
+from .canary_states import Trigger
 from .facts import ObjectRef
 from .plan import Event
 from .serving_version import Serving

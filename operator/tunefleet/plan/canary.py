@@ -1,104 +1,25 @@
 """How an adapter's new version gets its traffic in steps, and what takes it back.
 
-| State | Trigger | Next |
-|---|---|---|
-| none | BEGUN | Progressing |
-| none | SKIPPED | none |
-| Progressing | LOOKED | Progressing |
-| Progressing | STEP_OVER | Progressing |
-| Progressing | LAST_STEP_OVER | none |
-| Progressing | REWOUND | Progressing |
-| Progressing | PAUSED | Paused |
-| Progressing | LOST | Waiting |
-| Progressing | WORSE | RolledBack |
-| Progressing | ABORTED | none |
-| Progressing | SUPERSEDED | none |
-| Progressing | SKIPPED | none |
-| Progressing | CHANGED | none |
-| Paused | LOOKED | Paused |
-| Paused | RESUMED | Progressing |
-| Paused | LOST | Waiting |
-| Paused | WORSE | RolledBack |
-| Paused | ABORTED | none |
-| Paused | SUPERSEDED | none |
-| Paused | SKIPPED | none |
-| Paused | CHANGED | none |
-| Waiting | FOUND | Progressing |
-| Waiting | ABORTED | none |
-| Waiting | SUPERSEDED | none |
-| Waiting | SKIPPED | none |
-| Waiting | CHANGED | none |
-| RolledBack | ABORTED | none |
-| RolledBack | SUPERSEDED | none |
-| RolledBack | SKIPPED | none |
-| RolledBack | CHANGED | none |
-
-docs/design/canary.md says what each trigger means; `tests/plan/test_canary.py` compares both tables with TRANSITIONS.
-LAST_STEP_OVER and SKIPPED make the active version the serving one. Everything that a decision needs stands in
-status.canary, so it does not matter which process takes it, nor how often.
+`canary_states.py` has the table, this file says when each of its triggers is due. Everything that a decision needs
+stands in status.canary, so it does not matter which process takes it, nor how often.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from hashlib import sha256
 
-from tunefleet.api.canary import AdapterRollout, CanaryState, CanaryStatus, CanaryStep
+from tunefleet.api.canary import AdapterRollout, CanaryStatus, CanaryStep
 
 from .canary_analysis import Comparison, fault, look_due, sample_of, significance_of
 from .canary_message import canary_message
+from .canary_states import TRANSITIONS, Trigger
 from .canonical import canonical_json
 from .demand import LONG_POLL_SECONDS
 from .times import parse_time, rfc3339, seconds_since
 
 REWOUND_SECONDS = 60
 """A step that begins later than this from now was begun by a clock that has been put back since."""
-
-
-class Trigger(StrEnum):
-    """What can move a canary on."""
-
-    BEGUN = "BEGUN"
-    LOOKED = "LOOKED"
-    STEP_OVER = "STEP_OVER"
-    LAST_STEP_OVER = "LAST_STEP_OVER"
-    REWOUND = "REWOUND"
-    PAUSED = "PAUSED"
-    RESUMED = "RESUMED"
-    LOST = "LOST"
-    FOUND = "FOUND"
-    WORSE = "WORSE"
-    ABORTED = "ABORTED"
-    SUPERSEDED = "SUPERSEDED"
-    SKIPPED = "SKIPPED"
-    CHANGED = "CHANGED"
-
-
-_ENDS: dict[tuple[CanaryState | None, Trigger], CanaryState | None] = {
-    (state, trigger): None
-    for state in ("Progressing", "Paused", "Waiting", "RolledBack")
-    for trigger in (Trigger.ABORTED, Trigger.SUPERSEDED, Trigger.SKIPPED, Trigger.CHANGED)
-}
-
-TRANSITIONS: dict[tuple[CanaryState | None, Trigger], CanaryState | None] = {
-    (None, Trigger.BEGUN): "Progressing",
-    (None, Trigger.SKIPPED): None,
-    ("Progressing", Trigger.LOOKED): "Progressing",
-    ("Progressing", Trigger.STEP_OVER): "Progressing",
-    ("Progressing", Trigger.LAST_STEP_OVER): None,
-    ("Progressing", Trigger.REWOUND): "Progressing",
-    ("Progressing", Trigger.PAUSED): "Paused",
-    ("Progressing", Trigger.LOST): "Waiting",
-    ("Progressing", Trigger.WORSE): "RolledBack",
-    ("Paused", Trigger.LOOKED): "Paused",
-    ("Paused", Trigger.RESUMED): "Progressing",
-    ("Paused", Trigger.LOST): "Waiting",
-    ("Paused", Trigger.WORSE): "RolledBack",
-    ("Waiting", Trigger.FOUND): "Progressing",
-    **_ENDS,
-}
-"""None: status.canary is absent."""
 
 _BEGINS_A_STEP = frozenset({Trigger.BEGUN, Trigger.STEP_OVER, Trigger.REWOUND, Trigger.FOUND})
 _LOOKS = frozenset({Trigger.LOOKED, Trigger.WORSE})

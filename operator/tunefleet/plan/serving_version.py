@@ -13,8 +13,9 @@ from datetime import datetime
 from tunefleet.api.canary import CanaryStatus
 from tunefleet.api.lora_adapter import MAX_HISTORY, Loaded, LoRAAdapter, Traffic, Transition
 
-from .canary import Course, Passage, Scene, Trigger, advance
+from .canary import Course, Passage, Scene, advance
 from .canary_analysis import Comparison, total
+from .canary_states import Trigger
 from .carriers import carriers
 from .demand import Trial
 from .facts import Facts
