@@ -78,5 +78,8 @@ ACCEPTED = {
             ]
         }
     ),
+    "endpoint: pods replaced one by one": endpoint(replicas=3, rollout={"maxSurge": 1}),
+    "endpoint: pods replaced without any more": endpoint(replicas=3, rollout={"maxSurge": 0, "maxUnavailable": 1}),
+    "endpoint: surge alone may be whole": endpoint(rollout={"maxUnavailable": 0}),
     "endpoint: at zero": endpoint(replicas=0, rollout={"keepWarm": 0}),
 }

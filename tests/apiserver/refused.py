@@ -167,6 +167,11 @@ REFUSED = {
         sourced("pvc://models/german", secretRef={"name": "storage"}),
         "spec.versions[0].source: Invalid value: a pvc:// source is mounted and needs no credentials: remove secretRef",
     ),
+    "endpoint: pods that cannot be replaced": Refusal(
+        endpoint(rollout={"maxSurge": 0}),
+        "spec.rollout.maxSurge: Invalid value: with maxSurge 0 no pod could be replaced: set maxUnavailable to at least "
+        "1",
+    ),
     "endpoint: no such data type": Refusal(
         endpoint(engine={"dtype": "fp16"}),
         'spec.engine.dtype: Unsupported value: "fp16": supported values: "auto", "bfloat16", "float16", "float32"',

@@ -147,6 +147,8 @@ def keeping_the_rules(spec: Json) -> Json:
         spec.pop("parallelism", None)
     if spec.get("parallelism", {}).get("tensor", "Auto") != "Auto":
         spec["parallelism"].pop("pipeline", None)
+    if spec.get("rollout", {}).get("maxSurge") == 0:
+        spec["rollout"]["maxUnavailable"] = 1
     if "steps" in spec.get("rollout", {}):
         spec["rollout"]["steps"].sort(key=lambda step: step["weight"])
         for step in spec["rollout"]["steps"]:

@@ -135,13 +135,27 @@ class Placement(Schema):
 class EndpointRollout(Schema):
     """How a new revision replaces the old one."""
 
+    rules = (
+        Rule(
+            "!has(self.maxSurge) || self.maxSurge > 0 || self.maxUnavailable > 0",
+            "with maxSurge 0 no pod could be replaced: set maxUnavailable to at least 1",
+            field_path=".maxSurge",
+        ),
+    )
+
+    max_surge: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Number of pods beyond replicas while pods are replaced. When absent, or not below replicas, the new revision
+    stands whole before the traffic moves in one step. That is so in any case for another base version, and where not
+    every adapter fits on each pod."""
+    max_unavailable: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Number of pods that may be missing meanwhile, where maxSurge is below replicas."""
     keep_warm: Annotated[int, Field(ge=0, le=604800)] = 300
     """Seconds that the old revision's pods stay after the new one serves, so that going back takes no start."""
     history_limit: Annotated[int, Field(ge=0, le=20)] = 10
     """Number of former revisions that status.history remembers, each with what to write into the spec to go back."""
     allow_orphans: bool = False
-    """Whether another base version may take over although adapters that clients use are pinned to the present one and
-    would not be answered any more."""
+    """Whether another base version may take over although adapters that clients use are pinned to the present one. The
+    old revision's pods stay for those that they hold; one that sleeps is not answered any more."""
 
 
 class InferenceEndpointSpec(Schema):

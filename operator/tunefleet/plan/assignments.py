@@ -72,6 +72,12 @@ def settled(pod: EnginePod, wanted: Sequence[DesiredAdapter]) -> bool:
     return all(states.get(adapter.engine_name) in done for adapter in wanted)
 
 
+def good_pods(revision: ObservedRevision, holdings: Iterable[Holding], asked: Mapping[Key, Asked]) -> int:
+    """Pods that answer, and have settled what they shall hold."""
+    wanted = assigned(revision, holdings, asked)
+    return sum(settled(pod, wanted.get(pod.pod.key, ())) for pod in revision.ready_pods)
+
+
 def seat(pod: EnginePod) -> Seat:
     """A pod as placing sees it. What is on its way out is not held; what is on its way in is."""
     if pod.report is None:

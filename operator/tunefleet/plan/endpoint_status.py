@@ -1,6 +1,6 @@
 """How an endpoint stands, for people, kubectl, Argo CD and autoscalers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,9 +42,16 @@ class EndpointView:
     """Adapters that move along with the base, whose active version is still being read."""
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """Names of the revisions that answer from now on; while pods are replaced a few at a time, the wanted one is
+        last."""
+        wanted = self.wanted.name if self.wanted else None
+        return tuple(sorted((s.name for s in self.steps if s.state == "Serving"), key=lambda name: name == wanted))
+
+    @property
     def serving(self) -> str | None:
-        """Name of the revision that answers from now on."""
-        return next((s.name for s in self.steps if s.state == "Serving"), None)
+        """Name of the revision that answers; of several, of one that is being replaced."""
+        return next(iter(self.servers), None)
 
     def revision(self, name: str | None) -> ObservedRevision | None:
         """What stands under this name."""
@@ -55,10 +62,15 @@ class EndpointView:
         revision = self.revision(name)
         return len(revision.ready_pods) if revision else 0
 
+    @property
+    def answering(self) -> int:
+        """Ready pods that clients of the base are answered by."""
+        return sum(map(self.ready, self.servers))
+
 
 def endpoint_status(view: EndpointView, now: datetime) -> InferenceEndpointStatus:
     """The whole status."""
-    endpoint, serving = view.endpoint, view.revision(view.serving)
+    endpoint = view.endpoint
     generation = endpoint.metadata.generation
     summary = summarize(_obstacle(view), _answered(view))
     return InferenceEndpointStatus(
@@ -67,11 +79,22 @@ def endpoint_status(view: EndpointView, now: datetime) -> InferenceEndpointStatu
         plan=endpoint_plan(view.wanted) if view.wanted else endpoint.status.plan,
         revisions=_revisions(view),
         history=history(endpoint.status.history, _takeover(view), endpoint.spec, rfc3339(now)),
-        replicas=len(serving.pods) if serving else 0,
-        ready_replicas=view.ready(view.serving),
-        selector=f"{LABEL_REVISION}={view.serving}" if view.serving else "",
+        replicas=sum(len(r.pods) for r in view.observed if r.name in view.servers),
+        ready_replicas=view.answering,
+        selector=_selector(view.servers),
         adapters=len(view.adapters),
     )
+
+
+def _selector(revisions: Sequence[str]) -> str:
+    """Of the pods that answer, for the scale subresource."""
+    match revisions:
+        case ():
+            return ""
+        case (name,):
+            return f"{LABEL_REVISION}={name}"
+        case _:
+            return f"{LABEL_REVISION} in ({','.join(revisions)})"
 
 
 def _takeover(view: EndpointView) -> Takeover | None:
@@ -130,7 +153,7 @@ def _answered(view: EndpointView) -> Finding | None:
         return None
     if replicas == 0:
         return Finding(Reason.SCALED_TO_ZERO, "no replicas, as spec.replicas says")
-    ready = view.ready(view.serving)
+    ready = view.answering
     if ready == 0:
         return None
     return Finding(Reason.SERVING, f"{ready} of {replicas} replicas ready{_engine(view)}{_kept(view)}")
@@ -147,7 +170,7 @@ def _kept(view: EndpointView) -> str:
         f"; revision {name} stays for {', '.join(adapters[:3])}{' and others' if len(adapters) > 3 else ''}, "
         "which no serving revision holds"
         for name, adapters in sorted(view.pins.items())
-        if name != view.serving
+        if name not in view.servers
     )
     return "".join(kept)
 

@@ -11,7 +11,7 @@ from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.engine.adapters_api import DesiredAdapter
 
 from .asked import Asked, asked
-from .assignments import assigned, orders, settled
+from .assignments import assigned, good_pods, orders
 from .credentials import endpoint_credentials
 from .decision import Child, Decision, EndpointAccess, Owner, RevisionWorkload
 from .endpoint_status import EndpointView, endpoint_status
@@ -24,7 +24,9 @@ from .pinning import pinning_adapters
 from .plan import Deletion, Event
 from .rollout import Candidate, Step, advance, expiry
 from .selection import selected_adapters
+from .sharing import Sharing, sharing
 from .summary import Obstacle
+from .surge import Shares
 from .target import BaseTarget, endpoint_target
 from .wanted_revision import WantedRevision, wanted_revision
 
@@ -54,11 +56,12 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
     if endpoint is None or endpoint.metadata.deletion_timestamp:
         return Decision()
     scene = _scene(facts, endpoint, now)
-    steps = _advance(scene, now)
+    shared = _shared(scene)
+    steps = _advance(scene, shared, now)
     status = endpoint_status(_view(scene, steps), now)
     ref = scene.owner.ref
     return Decision(
-        children=_children(facts, scene, steps),
+        children=_children(facts, scene, steps, shared),
         delete=_deletions(scene, steps),
         assignments=dict(_orders(scene, steps)),
         statuses=status_patches(ref, endpoint.status, status),
@@ -109,9 +112,15 @@ def _view(scene: _Scene, steps: tuple[Step, ...]) -> EndpointView:
     )
 
 
-def _advance(scene: _Scene, now: datetime) -> tuple[Step, ...]:
-    candidates = [_candidate(scene, revision) for revision in scene.observed]
-    return advance(candidates, _wanted_name(scene), scene.endpoint.spec.rollout.keep_warm, now)
+def _shared(scene: _Scene) -> Shares | None:
+    view = Sharing(scene.endpoint, scene.observed, _wanted_name(scene), scene.holdings, scene.asked, scene.adapters)
+    return sharing(view)
+
+
+def _advance(scene: _Scene, shared: Shares | None, now: datetime) -> tuple[Step, ...]:
+    candidates = [_candidate(scene, revision, shared) for revision in scene.observed]
+    keep_warm = scene.endpoint.spec.rollout.keep_warm
+    return advance(candidates, _wanted_name(scene), keep_warm, now, shared.beside if shared else ())
 
 
 def _wanted_name(scene: _Scene) -> str | None:
@@ -121,12 +130,13 @@ def _wanted_name(scene: _Scene) -> str | None:
     return scene.wanted.name if scene.wanted else None
 
 
-def _candidate(scene: _Scene, revision: ObservedRevision) -> Candidate:
+def _candidate(scene: _Scene, revision: ObservedRevision, shared: Shares | None) -> Candidate:
+    joins = shared is not None and shared.joins
     return Candidate(
         name=revision.name,
         state=revision.state,
         since=revision.since,
-        can_serve=not _waits(scene, revision) and _can_serve(scene, revision),
+        can_serve=not _waits(scene, revision) and _can_serve(scene, revision, joins),
         answers=bool(revision.ready_pods),
         pinned=bool(pinning_adapters(revision, [r for r in scene.observed if r.state == "Serving"], scene.adapters)),
     )
@@ -138,15 +148,14 @@ def _waits(scene: _Scene, revision: ObservedRevision) -> bool:
     return bool(scene.orphans.unread) and any(r.ready_pods for r in others)
 
 
-def _can_serve(scene: _Scene, revision: ObservedRevision) -> bool:
+def _can_serve(scene: _Scene, revision: ObservedRevision, joins: bool) -> bool:
     """Enough pods answer, and have settled what they shall hold."""
     if scene.endpoint.spec.replicas == 0:
         return True
     if revision.parameters is None:
         return False
-    wanted = assigned(revision, scene.holdings, scene.asked)
-    good = [pod for pod in revision.ready_pods if settled(pod, wanted[pod.pod.key])]
-    return len(good) >= _enough(scene, revision)
+    good = good_pods(revision, scene.holdings, scene.asked)
+    return good >= (1 if joins else _enough(scene, revision))
 
 
 def _enough(scene: _Scene, revision: ObservedRevision) -> int:
@@ -159,8 +168,9 @@ def _enough(scene: _Scene, revision: ObservedRevision) -> int:
     return max(1, min(replicas, revision.replicas)) if revision.state in ("Warm", "Draining") else replicas
 
 
-def _children(facts: Facts, scene: _Scene, steps: Sequence[Step]) -> tuple[Child, ...]:
-    workloads = tuple(_workloads(facts.settings.pod_template, scene, steps))
+def _children(facts: Facts, scene: _Scene, steps: Sequence[Step], shared: Shares | None) -> tuple[Child, ...]:
+    counts = shared.replicas if shared else {}
+    workloads = tuple(_workloads(facts.settings.pod_template, scene, steps, counts))
     if not workloads and not scene.observed:
         return ()
     return (_access(facts, scene), *workloads)
@@ -179,13 +189,16 @@ def _access(facts: Facts, scene: _Scene) -> EndpointAccess:
     )
 
 
-def _workloads(template: str, scene: _Scene, steps: Sequence[Step]) -> Iterable[RevisionWorkload]:
+def _workloads(
+    template: str, scene: _Scene, steps: Sequence[Step], shared: Mapping[str, int]
+) -> Iterable[RevisionWorkload]:
     """Of those in the form that this operator makes; others serve on as they are."""
     observed = {r.name: r for r in scene.observed}
     for step in steps:
         revision = observed[step.name]
         if step.state and revision.parameters and revision.parameters.fixed.pod_template == template:
-            yield RevisionWorkload(scene.owner, step.name, revision.parameters, _replicas(scene, revision, step))
+            count = shared.get(step.name, _replicas(scene, revision, step))
+            yield RevisionWorkload(scene.owner, step.name, revision.parameters, count)
 
 
 def _replicas(scene: _Scene, revision: ObservedRevision, step: Step) -> int:

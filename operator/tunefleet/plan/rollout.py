@@ -16,14 +16,15 @@
 | Draining | EXPIRED | Gone |
 
 READY: it is the wanted one and can take the traffic. WANTED: it is the wanted one and cannot yet. ABANDONED: it never
-served and is not wanted any more. REPLACED: another one serves from now on. NEEDED: nothing else answers, and it does.
-PINNED: an adapter that clients use is on no other base version's pods; such a revision does not run out of being Warm
-either. EXPIRED: its time in this state is over, or MAX_WARM later ones are Warm. A revision without any trigger stays
-as it is; in particular a Serving one stays until another is READY, so an endpoint never goes from something to nothing.
+served and is not wanted any more. REPLACED: another one serves from now on, and does not need it beside. NEEDED:
+nothing else answers, and it does. PINNED: an adapter that clients use is on no other base version's pods; such a
+revision does not run out of being Warm either. EXPIRED: its time in this state is over, or MAX_WARM later ones are
+Warm. A revision without any trigger stays as it is; in particular a Serving one stays until another is READY, so an
+endpoint never goes from something to nothing.
 `tests/plan/test_rollout.py` compares this table with TRANSITIONS.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -93,15 +94,23 @@ class Step:
     since: str
 
 
-def advance(candidates: Sequence[Candidate], wanted: str | None, keep_warm: float, now: datetime) -> tuple[Step, ...]:
+def advance(
+    candidates: Sequence[Candidate],
+    wanted: str | None,
+    keep_warm: float,
+    now: datetime,
+    beside: Collection[str] = (),
+) -> tuple[Step, ...]:
     """The next state of every revision, all at one moment: taking over and stepping back are one write.
 
-    `wanted` None: the spec names nothing that could run, so what stands stays.
+    `wanted` None: the spec names nothing that could run, so what stands stays. `beside`: Serving revisions that go on
+    serving whoever else does, see `plan.surge`.
     """
     known = [_known(c, wanted, now) for c in candidates]
     server = _server(known, wanted)
     limits = _limits(known, keep_warm)
-    return tuple(_step(c, _trigger(c, wanted, server, limits, now), now) for c in known)
+    servers = {server, *beside}
+    return tuple(_step(c, _trigger(c, wanted, servers, limits, now), now) for c in known)
 
 
 def expiry(steps: Sequence[Step], keep_warm: float, now: datetime) -> float | None:
@@ -145,13 +154,13 @@ def _limits(candidates: Sequence[Candidate], keep_warm: float) -> dict[str, floa
 
 
 def _trigger(
-    candidate: Candidate, wanted: str | None, server: str | None, limits: dict[str, float], now: datetime
+    candidate: Candidate, wanted: str | None, servers: Collection[str | None], limits: dict[str, float], now: datetime
 ) -> Trigger | None:
     if candidate.state == "Serving":
-        return Trigger.REPLACED if server != candidate.name else None
+        return Trigger.REPLACED if candidate.name not in servers else None
     if candidate.name == wanted:
-        return _trigger_of_wanted(candidate, server)
-    if candidate.name == server:
+        return _trigger_of_wanted(candidate, servers)
+    if candidate.name in servers:
         return Trigger.NEEDED
     if candidate.state == "Progressing":
         return Trigger.ABANDONED if wanted is not None else None
@@ -161,8 +170,8 @@ def _trigger(
     return Trigger.EXPIRED if seconds_since(candidate.since, now) >= limit else None
 
 
-def _trigger_of_wanted(candidate: Candidate, server: str | None) -> Trigger | None:
-    if candidate.name == server:
+def _trigger_of_wanted(candidate: Candidate, servers: Collection[str | None]) -> Trigger | None:
+    if candidate.name in servers:
         return Trigger.READY
     return None if candidate.state == "Progressing" else Trigger.WANTED
 
