@@ -56,7 +56,7 @@ def serving(fleet: Fleet) -> Fleet:
     """tiny-chat with two versions of its base, and the adapters german (two versions), formal and pirate."""
     fleet.apply(
         base_model("tiny-chat", "s3://models/base/v1", "s3://models/base/v2"),
-        endpoint("tiny-chat"),
+        endpoint("tiny-chat", rollout={"allowOrphans": True}),  # its base moves alone, adapters stay on warm pods
         adapter("german", "s3://models/german/v1", "s3://models/german/v2"),
         adapter("formal", "s3://models/formal/v1"),
         adapter("pirate", "s3://models/pirate/v1"),
