@@ -1,11 +1,14 @@
 """The bench's table for people and its keys for machines."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from dev.demo.load import Answer
 
 from .figures import percentile
 from .recovery import Recovery
@@ -34,9 +37,15 @@ def figures_of(measured: "Measured") -> dict[str, Any]:
         **verdict,
         "one_replica": measured.verdict(measured.one_replica).as_dict(),
         "two_replicas": measured.verdict(measured.two_replicas).as_dict(),
+        "errors": errors([*measured.changing, *measured.one_replica, *measured.two_replicas]),
         "logprob_noise_nats": measured.noise,
         "recoveries": [asdict(recovery) for recovery in measured.recoveries],
     }
+
+
+def errors(answers: Sequence[Answer]) -> dict[str, int]:
+    """What failed and broken answers said, and how often; ids in it would make every one another."""
+    return dict(Counter(answer.error[:120] for answer in answers if answer.error).most_common(10))
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
