@@ -52,9 +52,12 @@ def test_defaults_are_stored(anyone: User) -> None:
         "accelerator": {"resourceName": "nvidia.com/gpu"},
         "placement": {},
         "replicas": 1,
-        "rollout": {"keepWarm": 300},
+        "rollout": {"keepWarm": 300, "historyLimit": 10, "allowOrphans": False, "maxUnavailable": 0},
     }
-    assert anyone.dry_run(adapter())["spec"]["keepWarm"] == 1
+    spec = anyone.dry_run(adapter())["spec"]
+    assert spec["keepWarm"] == 1
+    assert spec["loading"] == {"minReplicas": 1, "idleSeconds": 1800}
+    assert spec["rollout"] == {"paused": False}
 
 
 def test_columns_of_an_adapter(user: User) -> None:
