@@ -3,7 +3,7 @@
 `gather` fills it, `decide` reads it. Mappings may come in any order; no decision depends on it.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -117,11 +117,6 @@ class Facts:
     """By living gateway pod: its latest report; None while it has not answered yet, which is not the same as idle."""
     inspections: Mapping[InspectionRequest, Inspection] = field(default_factory=_empty)
     """Questions asked of agents by this process; nothing is lost when they are forgotten."""
-
-    @cached_property
-    def kept(self) -> dict[Hashable, Any]:
-        """Answers that follow from these facts alone, kept by those who ask for them more than once."""
-        return {}
 
     @cached_property
     def name_owners(self) -> Mapping[str, Served]:

@@ -10,6 +10,7 @@ from tunefleet.api.names import engine_name
 from tunefleet.engine.adapters_api import DesiredAdapter
 
 from .facts import Key
+from .per_object import per_object
 from .served_names import Seniority, seniority
 from .times import seconds_since
 from .version_history import serving_changes
@@ -56,12 +57,8 @@ def holdings(adapter: LoRAAdapter, now: datetime) -> tuple[Holding, ...]:
     """Accepted versions that shall be loaded, most needed first, each once; none while it sleeps."""
     if sleeps(adapter):
         return ()
-    found: dict[str, Holding] = {}
-    for version, need, name in _wanted(adapter, now):
-        holding = _holding(adapter, version, need, name)
-        if holding:
-            found.setdefault(holding.desired.engine_name, holding)
-    return tuple(found.values())
+    leaving = _leaving(adapter, now)
+    return _holdings(adapter, leaving) if leaving else _lasting(adapter)
 
 
 def sleeps(adapter: LoRAAdapter) -> bool:
@@ -93,20 +90,33 @@ def former_versions(adapter: LoRAAdapter) -> Iterator[int]:
 
 
 def leaving_seconds(adapter: LoRAAdapter, now: datetime) -> float | None:
-    """Seconds until the version that last left traffic may be unloaded; None when that is past."""
-    if not adapter.status.history:
-        return None
-    left = LEAVING_SECONDS - seconds_since(adapter.status.history[-1].time, now)
-    return left if left > 0 else None
+    """Seconds until the next of the versions that left traffic may be unloaded; None when all may."""
+    left = (LEAVING_SECONDS - seconds_since(transition.time, now) for transition in adapter.status.history)
+    return min((seconds for seconds in left if seconds > 0), default=None)
 
 
-def _wanted(adapter: LoRAAdapter, now: datetime) -> Iterator[tuple[int, Need, str | None]]:
+@per_object
+def _lasting(adapter: LoRAAdapter) -> tuple[Holding, ...]:
+    """With nothing that left traffic a moment ago: the same at any time."""
+    return _holdings(adapter, ())
+
+
+def _holdings(adapter: LoRAAdapter, leaving: Iterable[int]) -> tuple[Holding, ...]:
+    found: dict[str, Holding] = {}
+    for version, need, name in _wanted(adapter, leaving):
+        holding = _holding(adapter, version, need, name)
+        if holding:
+            found.setdefault(holding.desired.engine_name, holding)
+    return tuple(found.values())
+
+
+def _wanted(adapter: LoRAAdapter, leaving: Iterable[int]) -> Iterator[tuple[int, Need, str | None]]:
     serving = adapter.status.serving_version
     if serving is not None:
         yield serving, Need.SERVING, serving_name(adapter)
     for share in adapter.status.traffic:
         yield share.version, Need.SERVING, share.engine_name
-    for version in _leaving(adapter, now):
+    for version in leaving:
         yield version, Need.LEAVING, None
     yield adapter.spec.active_version, Need.ACTIVE, None
     for count, version in enumerate(former_versions(adapter)):
@@ -114,7 +124,7 @@ def _wanted(adapter: LoRAAdapter, now: datetime) -> Iterator[tuple[int, Need, st
             yield version, Need.WARM, None
 
 
-def _leaving(adapter: LoRAAdapter, now: datetime) -> Iterable[int]:
+def _leaving(adapter: LoRAAdapter, now: datetime) -> list[int]:
     recent = (t for t in adapter.status.history if seconds_since(t.time, now) < LEAVING_SECONDS)
     return [t.from_version for t in recent if t.from_version is not None]
 

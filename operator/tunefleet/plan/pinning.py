@@ -23,14 +23,22 @@ def pinning_adapters(
         return ()
     version = revision.parameters.fixed.base_version
     others = [r for r in serving if r.name != revision.name]
-    names = {
-        adapter.metadata.name: name
-        for adapter in adapters
-        if (name := serving_name(adapter)) and serving_base_version(adapter) == version
-    }
-    return tuple(
-        sorted(label for label, name in names.items() if _may_hold(revision, name) and not _held(others, name))
-    )
+    pinned = (adapter for adapter in adapters if serving_base_version(adapter) == version)
+    return tuple(sorted(adapter.metadata.name for adapter in pinned if _needs(adapter, revision, others)))
+
+
+def _needs(adapter: LoRAAdapter, revision: ObservedRevision, others: Sequence[ObservedRevision]) -> bool:
+    """One that may sleep is held by nobody at times, and needs somebody who can hold it when it wakes."""
+    name = serving_name(adapter)
+    if name is None:
+        return False
+    if adapter.spec.loading.min_replicas == 0 and _base(revision) not in {_base(other) for other in others}:
+        return True
+    return _may_hold(revision, name) and not _held(others, name)
+
+
+def _base(revision: ObservedRevision) -> int | None:
+    return revision.parameters.fixed.base_version if revision.parameters else None
 
 
 def serving_base_version(adapter: LoRAAdapter) -> int | None:

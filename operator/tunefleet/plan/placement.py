@@ -91,7 +91,7 @@ def weight(engine_name: str, pod: Key) -> bytes:
     return blake2b(f"{engine_name} {pod.namespace}/{pod.name}".encode(), digest_size=8).digest()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _placed(
     seats: tuple[Seat, ...], capacity: int, claimants: tuple[_Claimant, ...]
 ) -> tuple[tuple[Key, tuple[int, ...]], ...]:
@@ -119,8 +119,12 @@ class _Board:
     """By claimant, the engines that hold it."""
     answering: dict[Key, int] = field(init=False)
     """By adapter, engines that hold what answers for it now."""
+    turns: list[int] = field(init=False)
+    """By claimant, where it stands when those asked for last come first."""
     frozen: bool = field(init=False)
     """Nothing may be taken from anybody."""
+    weakest: dict[Key, tuple[tuple[int, ...], int]] = field(init=False, default_factory=dict)
+    """By pod, what comes last of `waiting`, after its rank; only where that is known."""
 
     def __post_init__(self) -> None:
         index = {claimant.name: number for number, claimant in enumerate(self.claimants)}
@@ -135,6 +139,8 @@ class _Board:
         for claimant, holders in zip(self.claimants, self.holders, strict=True):
             if claimant.need is Need.SERVING:
                 self.answering[claimant.adapter] = max(self.answering.get(claimant.adapter, 0), len(holders))
+        latest_first = sorted(index.values(), key=lambda number: self.claimants[number].last, reverse=True)
+        self.turns = sorted(index.values(), key=latest_first.__getitem__)
         self.frozen = any(seat.unknown for seat in self.seats)
 
     def take(self, claimant: int) -> bool:
@@ -143,8 +149,11 @@ class _Board:
         seat = self._held_seat(claimant, first) or self._any_seat(claimant, first)
         if seat is None:
             return False
+        if not self._free(seat, claimant):
+            self._evict(seat)
         self.taken[seat.pod].add(claimant)
         self.waiting[seat.pod].discard(claimant)
+        self.weakest.pop(seat.pod, None)
         return True
 
     def _open(self, seat: Seat, claimant: int) -> bool:
@@ -162,29 +171,45 @@ class _Board:
         found = [s for s in self.seats if self._open(s, claimant) and (not self.frozen or self._free(s, claimant))]
         return max(found, key=lambda s: self._fitness(s, claimant, first), default=None)
 
-    def _fitness(self, seat: Seat, claimant: int, first: bool) -> tuple[bool, bool, bool, bool, int, bytes]:
+    def _fitness(self, seat: Seat, claimant: int, first: bool) -> tuple[bool, bool, bool, bool, tuple[int, ...], bytes]:
         held = claimant in self.waiting[seat.pod]
         free = self._free(seat, claimant)
-        last = 0 if free else max(self.waiting[seat.pod])
+        last = () if free else self._weakest(seat)[0]
         return (first and seat.ready, held, free, seat.ready, last, weight(self.claimants[claimant].name, seat.pod))
 
     def _free(self, seat: Seat, claimant: int) -> bool:
         waiting = self.waiting[seat.pod]
         return claimant in waiting or len(self.taken[seat.pod]) + len(waiting) < self.capacity
 
+    def _evict(self, seat: Seat) -> None:
+        """Take the slot of what comes last among those that have not claimed theirs yet."""
+        _, last = self._weakest(seat)
+        for holder in self.holders[last]:
+            self.weakest.pop(holder.pod, None)
+        self.waiting[seat.pod].remove(last)
+        self.holders[last].remove(seat)
+
+    def _weakest(self, seat: Seat) -> tuple[tuple[int, ...], int]:
+        if seat.pod not in self.weakest:
+            self.weakest[seat.pod] = max((self._rank(claimant), claimant) for claimant in self.waiting[seat.pod])
+        return self.weakest[seat.pod]
+
+    def _rank(self, claimant: int) -> tuple[int, ...]:
+        """Where the last of its copies comes among all: those that it must have before those that it may have."""
+        copies = len(self.holders[claimant])
+        if copies > _least(self, claimant):
+            return (1, *_wish(self, claimant, copies - 1))
+        return (0, self.claimants[claimant].need, copies, *_urgency(self, claimant), self.turns[claimant])
+
 
 def _musts(board: _Board) -> Iterable[int]:
     """A claimant for each copy that it must have, in the order in which they are given."""
     claims = [
-        (claimant.need, copy, -_urgency(board, index), index)
+        (claimant.need, copy, *_urgency(board, index), board.turns[index], index)
         for index, claimant in enumerate(board.claimants)
         for copy in range(_least(board, index))
     ]
-    latest = {index: claimant.last for index, claimant in enumerate(board.claimants) if claimant.last}
-    claims.sort(key=lambda claim: claim[3])
-    claims.sort(key=lambda claim: latest.get(claim[3], ""), reverse=True)
-    claims.sort(key=lambda claim: claim[:3])
-    return [index for *_, index in claims]
+    return [claim[-1] for claim in sorted(claims)]
 
 
 def _least(board: _Board, index: int) -> int:
@@ -201,11 +226,11 @@ def _least(board: _Board, index: int) -> int:
     return min(least, len(board.seats))
 
 
-def _urgency(board: _Board, index: int) -> int:
-    """Heat, with what answers somewhere, and what somebody waits for, before the rest."""
+def _urgency(board: _Board, index: int) -> tuple[int, bool]:
+    """Sorts what is asked for most, and what somebody waits for, before the rest; what answers somewhere first."""
     claimant = board.claimants[index]
     held = any(seat.ready for seat in board.holders[index])
-    return heat(claimant.per_minute) + held + PRESSED * claimant.pressed
+    return (-(heat(claimant.per_minute) + held + PRESSED * claimant.pressed), not held)
 
 
 def _fill(board: _Board) -> None:
@@ -225,7 +250,7 @@ def _fill(board: _Board) -> None:
             heappop(queue)
 
 
-def _wish(board: _Board, index: int, copies: int) -> tuple[int, bool, int, int]:
+def _wish(board: _Board, index: int, copies: int) -> tuple[int, ...]:
     """Sorts the next copy of a claimant among all: the hottest first, then what is there, then the fewest copies."""
     held = copies < len(board.holders[index])
     level = heat(board.claimants[index].per_minute / (copies + 1)) + held
