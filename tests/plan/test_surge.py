@@ -193,8 +193,8 @@ def test_never_too_few_good_pods_nor_too_many(rollout: dict[str, Any], changes: 
             case ("engine", length, rounds):
                 cluster.add(chat(length, REPLICAS, rollout))
                 watcher.run(rounds)
-            case (_, name, version):
-                cluster.activate(name, version)
+            case _:
+                cluster.activate(*change[1:])
                 watcher.run(2)
     watcher.run(25)
     cluster.settle_for(400)
