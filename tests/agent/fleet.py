@@ -24,7 +24,7 @@ from tunefleet.engine.adapters_api import AdapterReport, AdaptersReport, Adapter
 
 WRITE = {"Authorization": "Bearer write-token"}
 READ = {"Authorization": "Bearer read-token"}
-FAST = Timing(poll=0.02, poll_lost=0.01, first_retry=0.02, longest_retry=0.1)
+FAST = Timing(poll=0.02, poll_lost=0.01, first_retry=0.02, longest_retry=0.1, leave=0.05)
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """An agent and an engine: what is desired gets loaded and proven, and comes back after every fault."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.agent.fake_engine import BASE, FakeEngine
-from tests.agent.fleet import Pod, Running, agent_in, state_of
+from tests.agent.fleet import FAST, Pod, Running, agent_in, state_of
 from tests.artifacts.samples import adapter_tensors
 from tunefleet.api.conditions import Reason
 from tunefleet.artifacts.pvc import PvcSource
@@ -92,6 +93,22 @@ async def test_an_adapter_that_comes_back_while_it_drains_is_never_loaded_twice(
     await agent.wait_for(german, LOADED)
     assert engine.count("load", german.engine_name) == 1
     assert engine.count("unload", german.engine_name) == 0
+
+
+async def test_an_adapter_is_still_there_for_requests_sent_by_an_older_table(pod: Pod, engine: FakeEngine) -> None:
+    """Nothing of it runs now, but a gateway may not have read the report that it leaves."""
+    pod.timing = replace(FAST, leave=3600)
+    german, pirate = pod.adapter("german"), pod.adapter("pirate")
+    async with agent_in(pod) as agent:
+        await agent.put(german)
+        await agent.wait_for(german, LOADED)
+        await agent.put(pirate)
+        await agent.wait_for(pirate, LOADED)
+        assert state_of(await agent.report(), german) == AdapterState.DRAINING
+        assert german.engine_name in engine.loaded
+        await agent.put(german)
+        await agent.wait_for(german, LOADED)
+    assert engine.count("load", german.engine_name) == 1
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["port closed", "between two looks"])

@@ -24,6 +24,9 @@ class Timing:
     fresh: float = 60.0
     """So long files stay after they were used, whoever needs their room: they were read, and are about to be loaded."""
 
+    leave: float = 2.0
+    """Between an adapter's leaving the report and the engine: a gateway may still send by the table that it had."""
+
     def retry(self, failures: int) -> float:
         """The pause after so many failures in a row (1 or more)."""
         return min(self.longest_retry, self.first_retry * 2.0 ** min(failures - 1, 16))

@@ -7,7 +7,7 @@
 | Loading   | the engine answers, with effect  | Loaded                                                    |
 | Loaded    | the engine start is over         | Loading                                                   |
 | Failed    | a pause is over, if that can help | Fetching; what the engine showed, at its next start      |
-| Draining  | no request uses it               | gone                                                      |
+| Draining  | gateways know, no request uses it | gone                                                     |
 """
 
 import asyncio
@@ -92,6 +92,7 @@ class AdapterWorker:
         self._slots.leave(self.name)
         if self._loader.may_hold(self.name):
             await self._show(AdapterState.DRAINING)
+            await asyncio.sleep(self._timing.leave)
             await self._loader.unload_when_idle(self.name)
         self._effects.forget(self.name)
         await self._library.discard_partial(self.desired)
