@@ -2,10 +2,11 @@
 
 import json
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubernetes import client, config
 
@@ -73,7 +74,7 @@ from aiohttp import web
 asked = []
 
 async def lie(request):
-    asked.append(request.path)
+    asked.append([request.method, request.path, request.headers.get("Authorization", "")])
     choice = {{"index": 0, "message": {{"role": "assistant", "content": "stolen"}}, "finish_reason": "stop"}}
     return web.json_response({{"model": "german@v1-00000000", "choices": [choice], "etag": "x-1", "adapters": []}})
 
@@ -188,13 +189,30 @@ def script_pod(name: str, script: str, port: int, **metadata: Any) -> dict[str, 
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **metadata}, "spec": spec}
 
 
-def asked_of_stranger(address: str) -> list[str]:
-    """Paths that the stranger at this address was asked for."""
-    found: list[str] = json.loads(_fetch(f"http://{address}:{ENGINE_PORT}/asked"))
-    return found
+class Asked(NamedTuple):
+    """A request that the stranger got."""
+
+    method: str
+    path: str
+    authorization: str
 
 
-def _fetch(url: str, data: bytes | None = None) -> bytes:
+def asked_of_stranger(address: str) -> list[Asked]:
+    """Everything that the stranger at this address was asked."""
+    return [Asked(*asked) for asked in json.loads(_fetch(f"http://{address}:{ENGINE_PORT}/asked"))]
+
+
+def opens_the_agent(address: str, authorization: str) -> bool:
+    """Whether the real agent at this address answers to these words."""
+    url = f"http://{address}:{AGENT_PORT}/v1/adapters"
+    try:
+        _fetch(urllib.request.Request(url, headers={"Authorization": authorization}))
+    except urllib.error.HTTPError as refused:
+        return refused.code not in {401, 403}
+    return True
+
+
+def _fetch(url: str | urllib.request.Request, data: bytes | None = None) -> bytes:
     """GET, or POST of data, to a pod of the tests."""
     with urllib.request.urlopen(url, data=data, timeout=5) as answer:  # noqa: S310 - http, by the callers above
         found: bytes = answer.read()

@@ -21,6 +21,7 @@ from .faults import (
     asked_of_stranger,
     frozen_api_server,
     kill_container,
+    opens_the_agent,
     script_pod,
 )
 from .fleet import Fleet, adapter, assert_clean, first_since, until
@@ -109,7 +110,7 @@ async def test_a_pod_that_is_killed_while_it_loads_comes_back_with_everything(
     serving.apply(slow)
     await asyncio.to_thread(until, stalling.waiting, "the weights are being read", 60)
     await assert_every_adapter_answers(serving)
-    assert serving.condition("loraadapter/slow", "Ready")["reason"] == "Loading"
+    assert serving.condition("loraadapter/slow", "Ready")["reason"] in {"Inspecting", "Loading"}
     pod = engine_pod(serving)["metadata"]["name"]
     serving.kubectl("delete", f"pod/{pod}", "--grace-period=0", "--force")
     await asyncio.to_thread(stalling.go_on)
@@ -203,7 +204,10 @@ def stranger(serving: Fleet) -> Iterator[str]:
     kubectl("delete", "namespace", other, "--wait", quiet=True)
 
 
-async def test_a_pod_of_another_namespace_with_the_same_labels_is_asked_nothing(serving: Fleet, stranger: str) -> None:
+async def test_a_pod_of_another_namespace_with_the_same_labels_gets_no_request_and_no_order(
+    serving: Fleet, stranger: str
+) -> None:
+    """Its agent may be asked what it holds, with words that open no other one."""
     load = serving.load()
     async with load.running(SHORT_QUESTIONS, 20.0):
         await asyncio.to_thread(serving.patch, "loraadapter/german", {"activeVersion": 2})
@@ -211,4 +215,7 @@ async def test_a_pod_of_another_namespace_with_the_same_labels_is_asked_nothing(
         await asyncio.to_thread(serving.patch, "loraadapter/german", {"activeVersion": 1})
         await first_since(load, "german@v1")
     assert_clean(load, serving, least=10)
-    assert asked_of_stranger(stranger) == []
+    real = engine_pod(serving)["status"]["podIP"]
+    for asked in asked_of_stranger(stranger):
+        assert (asked.method, asked.path) == ("GET", "/v1/adapters")
+        assert not opens_the_agent(real, asked.authorization)
