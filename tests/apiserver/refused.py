@@ -169,8 +169,8 @@ REFUSED = {
     ),
     "endpoint: pods that cannot be replaced": Refusal(
         endpoint(rollout={"maxSurge": 0}),
-        "spec.rollout.maxSurge: Invalid value: with maxSurge 0 no pod could be replaced: set maxUnavailable to at least "
-        "1",
+        "spec.rollout.maxSurge: Invalid value: with maxSurge 0 no pod could be replaced: set maxUnavailable to at "
+        "least 1",
     ),
     "endpoint: no such data type": Refusal(
         endpoint(engine={"dtype": "fp16"}),

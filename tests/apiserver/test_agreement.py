@@ -147,15 +147,19 @@ def keeping_the_rules(spec: Json) -> Json:
         spec.pop("parallelism", None)
     if spec.get("parallelism", {}).get("tensor", "Auto") != "Auto":
         spec["parallelism"].pop("pipeline", None)
-    if spec.get("rollout", {}).get("maxSurge") == 0:
-        spec["rollout"]["maxUnavailable"] = 1
-    if "steps" in spec.get("rollout", {}):
-        spec["rollout"]["steps"].sort(key=lambda step: step["weight"])
-        for step in spec["rollout"]["steps"]:
-            step.setdefault("durationSeconds", 60)
+    _keep_rollout(spec.get("rollout", {}))
     if "extraArgs" in spec.get("engine", {}):
         spec["engine"]["extraArgs"] = [a for a in spec["engine"]["extraArgs"] if owned_flag(a) is None]
     return spec
+
+
+def _keep_rollout(rollout: Json) -> None:
+    if rollout.get("maxSurge") == 0:
+        rollout["maxUnavailable"] = 1
+    if "steps" in rollout:
+        rollout["steps"].sort(key=lambda step: step["weight"])
+        for step in rollout["steps"]:
+            step.setdefault("durationSeconds", 60)
 
 
 def with_keys_apart(status: Json) -> Json:

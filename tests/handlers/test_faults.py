@@ -48,7 +48,7 @@ class Served:
         """Whether everything is told of this version."""
         found = self.plane.get("loraadapter", "german", "-n", self.place)
         status = found.get("status", {})
-        ready = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
+        ready: dict[str, str] = next((c for c in status.get("conditions", []) if c["type"] == "Ready"), {})
         return (
             status.get("servingVersion") == version
             and status["observedGeneration"] == found["metadata"]["generation"]

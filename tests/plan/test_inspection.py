@@ -3,9 +3,9 @@
 from typing import Any
 
 from tests.plan.fleet import (
+    NAMESPACE,
     Q_PROJ,
     V_PROJ,
-    NAMESPACE,
     adapter_files,
     adapter_version,
     base_files,

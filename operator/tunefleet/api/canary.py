@@ -44,8 +44,8 @@ class AdapterRollout(Schema):
         ),
         Rule(
             "!has(self.steps) || self.steps.all(s, has(s.durationSeconds) || s == self.steps[size(self.steps) - 1])",
-            "only the last step may be without durationSeconds: it stays until skipStepsFor names the version, and none "
-            "follows",
+            "only the last step may be without durationSeconds: it stays until skipStepsFor names the version, "
+            "and none follows",
             field_path=".steps",
         ),
     )

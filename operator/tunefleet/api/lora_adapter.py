@@ -137,7 +137,7 @@ class Transition(Schema):
     to_version: int = Field(validation_alias="to", serialization_alias="to")
     """The version that serves after."""
     cause: str
-    """What caused it: Promoted (up) or RolledBack (down) when the serving version changed; CanaryWorse with the figures,
+    """What caused it: Promoted (up) or RolledBack (down) when the serving version changed; CanaryWorse with figures,
     CanaryAborted or CanarySuperseded when a canary left."""
 
 
