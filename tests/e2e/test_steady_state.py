@@ -36,10 +36,13 @@ def _what(event: dict[str, Any]) -> str:
 
 def _rests(fleet: Fleet) -> bool:
     """What tests before this one changed has come to rest: old revisions drain for a while before they go."""
-    return {r["state"] for r in fleet.get("inferenceendpoint/tiny-chat")["status"]["revisions"]} <= RESTING
+    endpoint = fleet.get("inferenceendpoint/tiny-chat")
+    seen = endpoint["status"]["observedGeneration"] == endpoint["metadata"]["generation"]
+    return seen and {revision["state"] for revision in endpoint["status"]["revisions"]} <= RESTING
 
 
 async def test_a_steady_fleet_sees_no_write_but_the_lease(serving: Fleet, audit_log: Path) -> None:
+    serving.patch("inferenceendpoint/tiny-chat", {"rollout": {"keepWarm": 10 * SECONDS}})  # what is Warm stays so
     for name in ("inferenceendpoint/tiny-chat", "loraadapter/german"):
         await asyncio.to_thread(serving.wait, name, "condition=Ready")
     await asyncio.to_thread(until, lambda: _rests(serving), "no revision drains", 100)
