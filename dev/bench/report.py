@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,13 +11,11 @@ from rich.table import Table
 from dev.demo.load import Answer
 
 from .figures import percentile
+from .measured import Measured
 from .recovery import Recovery
 
-if TYPE_CHECKING:
-    from .swap import Measured
 
-
-def figures_of(measured: "Measured") -> dict[str, Any]:
+def figures_of(measured: Measured) -> dict[str, Any]:
     """What is written to build/bench/swap.json. Seconds throughout; see docs/design/faults.md for the terms."""
     back = [c.seconds for c in measured.changes if c.version == "german@v1"]
     up = [c.seconds for c in measured.changes if c.version == "german@v2"]

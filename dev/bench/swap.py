@@ -8,24 +8,18 @@ demo's objects. About fifteen minutes; --quick takes five.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import click
 from rich.console import Console
 
-from dev.demo.load import Answer
-from dev.demo.verdict import Verdict
-
 from . import applying, changing, fleet, recovery
-from .applying import Applied
 from .figures import write_figures
-from .fleet import CHANGING, STAYING, Fleet
-from .judgement import Change, judge
-from .recovery import Recovery
+from .fleet import Fleet
+from .measured import Measured
 from .report import figures_of, show
-from .weights import References, check_separation, noise
+from .weights import check_separation
 
 
 @dataclass(frozen=True)
@@ -40,39 +34,11 @@ class Plan:
     """Of the pod and of the engine each, with one replica; with two replicas one each."""
 
 
-@dataclass
-class Measured:
-    """Everything that was seen."""
-
-    references: References
-    changes: list[Change] = field(default_factory=list)
-    applied_idle: list[Applied] = field(default_factory=list)
-    applied: list[Applied] = field(default_factory=list)
-    recoveries: list[Recovery] = field(default_factory=list)
-    changing: list[Answer] = field(default_factory=list)
-    """Answers while versions changed and adapters came."""
-    one_replica: list[Answer] = field(default_factory=list)
-    """Answers while the only engine was killed."""
-    two_replicas: list[Answer] = field(default_factory=list)
-    """Answers while one of two engines was killed."""
-
-    def verdict(self, answers: Sequence[Answer]) -> Verdict:
-        """Over one part of the load."""
-        start = Change("german@v1", float("-inf"), float("-inf"))
-        stays = Change("formal@v1", float("-inf"), float("-inf"))
-        return judge(answers, self.references, {CHANGING: [start, *self.changes], STAYING: [stays]})
-
-    @property
-    def noise(self) -> float:
-        """Over the whole load, in nats."""
-        return noise([*self.changing, *self.one_replica, *self.two_replicas], self.references)
-
-
 async def measure(served: Fleet, plan: Plan) -> Measured:
     """Everything in turn."""
     served.console.print("references: every version alone")
     measured = Measured(await fleet.take_references(served))
-    served.console.print(f"versions lie {check_separation(measured.references):.2g} nats apart or more")
+    check_separation(measured.references)
     await _new_adapters(served, plan, measured)
     await _changes(served, plan, measured)
     await _kills_of_the_only_engine(served, plan, measured)
