@@ -4,7 +4,7 @@ The load is 20 requests/s to two adapters in turn, german, which changes, and fo
 the one that changes: more would saturate two cores.
 Every answer comes with its tokens' log-probabilities, and is held against those that each version gave when it was
 alone: an answer from other weights than may answer is wrong, whatever it says of itself. Takes the place of the
-demo's objects. About fifteen minutes; --quick takes five.
+demo's objects. About eight minutes; --quick takes six, most of them for engines that start again after kills.
 """
 
 import asyncio

@@ -22,9 +22,10 @@ async def test_a_kubeconfig_that_says_nothing(tmp_path: Path, text: str) -> None
         await Client.connect(str(path))
 
 
-async def test_answers_that_are_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [200, 502])
+async def test_answers_that_are_not_the_api_servers(status: int) -> None:
     async def proxy(_request: web.Request) -> web.Response:
-        return web.Response(status=502, text="<html>bad gateway</html>")
+        return web.Response(status=status, text="<html>bad gateway</html>")
 
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/ns/secrets/x", proxy)
@@ -32,7 +33,7 @@ async def test_answers_that_are_no_status(monkeypatch: pytest.MonkeyPatch) -> No
         configuration = type.__call__(Configuration)
         configuration.host = f"http://127.0.0.1:{http.port}"
         async with Client(configuration) as client:
-            with pytest.raises(ApiError, match="502 : <html>bad gateway"):
+            with pytest.raises(ApiError, match=f"{status} : <html>bad gateway"):
                 await client.get(SECRET, "ns", "x")
 
 

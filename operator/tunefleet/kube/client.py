@@ -216,7 +216,11 @@ class Client:
     async def _json(self, method: str, path: str, **kwargs: Any) -> Json:
         answer = await self._call(method, path, **kwargs)
         async with answer:
-            body: Json = json.loads(await answer.read())
+            text = await answer.read()
+            try:
+                body: Json = json.loads(text)
+            except ValueError:  # something in between answered
+                raise ApiError(answer.status, "", text[:500].decode(errors="replace")) from None
             return body
 
     async def _call(
