@@ -7,7 +7,7 @@ import pytest
 from tests.agent.fake_engine import FakeEngine
 from tests.agent.fleet import Pod, agent_in
 from tests.artifacts.samples import write_base
-from tunefleet.agent.base_files import ProgressFile
+from tunefleet.agent.base_files import ProgressFile, progress_path
 from tunefleet.artifacts.progress import Progress
 from tunefleet.engine.adapters_api import AdapterState
 
@@ -21,7 +21,7 @@ def unfetched(pod: Pod) -> Path:
 
 
 async def test_the_report_says_how_far_the_fetch_is(pod: Pod, unfetched: Path, engine: FakeEngine) -> None:
-    file = ProgressFile(unfetched.parent)
+    file = ProgressFile(unfetched)
     async with agent_in(pod) as agent:
         progress = Progress(200, report=file)
         progress.add(90)
@@ -60,9 +60,10 @@ async def test_a_base_that_cannot_be_read_is_said_and_nothing_is_loaded(pod: Pod
 
 
 def test_progress_is_told_in_steps(tmp_path: Path) -> None:
-    progress = Progress(10_000, report=ProgressFile(tmp_path))
+    progress = Progress(10_000, report=ProgressFile(tmp_path / "base"))
+    path = progress_path(tmp_path / "base")
     told = []
     for _ in range(100):
         progress.add(100)
-        told.append((tmp_path / ".progress").read_text() if (tmp_path / ".progress").exists() else "")
+        told.append(path.read_text() if path.exists() else "")
     assert sorted(set(told), key=lambda text: int(text or 0)) == ["", *(str(5 * step) for step in range(1, 21))]

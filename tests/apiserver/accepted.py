@@ -42,6 +42,7 @@ ACCEPTED = {
     "source: hub, reference": sourced("hf://org/repository@refs/pr/1"),
     "endpoint: nothing but a model": endpoint(),
     "endpoint: on CPU": endpoint(accelerator={"resourceName": "cpu"}, parallelism={"tensor": 1}),
+    "endpoint: weights kept on a claim": endpoint(modelCache={"claimName": "weights"}),
     "endpoint: GPUs": endpoint(
         parallelism={"tensor": 8, "pipeline": 8},
         accelerator={"products": ["NVIDIA-H100-80GB-HBM3", "NVIDIA-H200"]},

@@ -89,6 +89,7 @@ CHILDREN: dict[str, Child] = {
     "cpu-revision": workload(),
     "gpu-revision": gpu_workload(),
     "access": access(),
+    "cpu-revision-with-a-model-cache": workload(model_cache="weights"),
     "access-without-secrets": access(()),
     "adapter-inspection": inspection(),
     "base-inspection-on-a-volume": inspection(

@@ -54,6 +54,16 @@ def test_engine_settings_are() -> None:
     assert [r.name for r in cluster.endpoint().status.revisions if r.state == "Serving"] == before
 
 
+def test_where_weights_are_kept_is_too() -> None:
+    cluster = cluster_of()
+    before = revisions(cluster)
+    change(cluster, modelCache={"claimName": "weights"})
+    assert len(revisions(cluster)) == 2
+    assert cluster.endpoint().status.history[-1].changes == ("modelCache.claimName: none -> weights",)
+    change(cluster, modelCache=None)
+    assert [r.name for r in cluster.endpoint().status.revisions if r.state == "Serving"] == before
+
+
 def test_writing_down_what_auto_chose_makes_no_new_revision() -> None:
     cluster = cluster_of()
     before = revisions(cluster)

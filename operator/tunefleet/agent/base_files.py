@@ -13,8 +13,11 @@ from tunefleet.artifacts.pvc import PvcSource
 
 from .board import Board
 
-PROGRESS = ".progress"
-"""In the directory of the weights' own directory: the percentage as text."""
+
+def progress_path(version: Path) -> Path:
+    """Beside the weights' directory, and of its own: the percentage as text."""
+    return version.with_name(f".progress-{version.name}")
+
 
 STEP = 5
 """Percent between two reports: each of them becomes a write of an object's status."""
@@ -23,15 +26,15 @@ STEP = 5
 class ProgressFile:
     """Keeps a percentage on the disk, for another process to read."""
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / PROGRESS
+    def __init__(self, version: Path) -> None:
+        self._path = progress_path(version)
         self._shown = 0
 
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
         if progress.percent >= self._shown + STEP:
             self._shown = progress.percent - progress.percent % STEP
-            fresh = self._path.with_name(f"{PROGRESS}.new")
+            fresh = self._path.with_name(f"{self._path.name}.new")
             fresh.write_text(str(self._shown))
             fresh.replace(self._path)
 
@@ -53,7 +56,7 @@ class BaseFiles:
     async def run(self) -> NoReturn:
         """Tell how far the fetch is until the base is there, and read it once."""
         while not self._path.is_dir():
-            await self._tell(_percent(self._path.with_name(PROGRESS)))
+            await self._tell(_percent(progress_path(self._path)))
             await asyncio.sleep(self._poll)
         try:
             architecture = await _read(self._path)

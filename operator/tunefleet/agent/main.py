@@ -17,6 +17,7 @@ from tunefleet.artifacts.fetch import fetch as fetch_version
 from tunefleet.artifacts.opening import open_source
 from tunefleet.artifacts.progress import LogLines, Progress
 from tunefleet.artifacts.pvc import MOUNT_ROOT
+from tunefleet.artifacts.shared_store import alone, discard_if_damaged
 
 if TYPE_CHECKING:
     from tunefleet.artifacts.store import StoredVersion
@@ -61,13 +62,15 @@ async def _fetch(uri: str, digest: str, target: Path, kind: InspectedKind, mount
     from .base_files import ProgressFile
 
     async with open_source(uri, os.environ, mount_root=mount_root) as source:
-        lines, file = LogLines(f"fetching {uri}"), ProgressFile(target.parent)
+        lines, file = LogLines(f"fetching {uri}"), ProgressFile(target)
 
         def report(progress: Progress) -> None:
             lines(progress)
             file(progress)
 
-        return await fetch_version(source, kind, target.parent, digest=digest, report=report)
+        with alone(target.parent, digest):
+            discard_if_damaged(target.parent, digest)
+            return await fetch_version(source, kind, target.parent, digest=digest, report=report)
 
 
 @main.command()

@@ -132,6 +132,15 @@ class Placement(Schema):
     """Values of the node label topology.kubernetes.io/region, one of which is required. When empty, any will do."""
 
 
+class ModelCache(Schema):
+    """A volume that keeps the weights of bases between pods."""
+
+    claim_name: ObjectName
+    """PersistentVolumeClaim of this namespace, which pods write to: ReadWriteMany to be shared by nodes, or storage of
+    one node. Every pod verifies what it finds there, and fetches it anew when it is not what it shall be. Nothing is
+    deleted from it."""
+
+
 class EndpointRollout(Schema):
     """How a new revision replaces the old one."""
 
@@ -187,6 +196,8 @@ class InferenceEndpointSpec(Schema):
     """What a replica is scheduled on."""
     placement: Placement = Placement()
     """Where pods may run."""
+    model_cache: ModelCache | None = None
+    """Where weights of bases are kept between pods. When absent each pod fetches its own copy."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Number of engine pods. It is fixed here, or set through the scale subresource."""
     rollout: EndpointRollout = EndpointRollout()

@@ -67,7 +67,7 @@ def _pod(workload: RevisionWorkload) -> Json:
             "securityContext": pod_security(),
             "initContainers": [agent_container(workload), fetch_container(workload)],
             "containers": [engine_container(workload)],
-            "volumes": volumes(workload.parameters.claims),
+            "volumes": volumes(workload.parameters.claims, workload.parameters.fixed.model_cache),
             "topologySpreadConstraints": [_spread(workload)],
             **_scheduling(workload.parameters),
         },

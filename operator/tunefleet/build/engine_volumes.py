@@ -17,10 +17,11 @@ _TOKEN_SECONDS = 3607
 """As the API server's own injection asks for (an hour, and seven seconds that tell it apart)."""
 
 
-def volumes(claims: Sequence[str]) -> list[Json]:
+def volumes(claims: Sequence[str], model_cache: str | None) -> list[Json]:
     """Of the whole pod. Each container has a /tmp of its own."""
+    models: Json = {"persistentVolumeClaim": {"claimName": model_cache}} if model_cache else {"emptyDir": {}}
     return [
-        {"name": "models", "emptyDir": {}},
+        {"name": "models", **models},
         {"name": "adapters", "emptyDir": {"sizeLimit": str(ADAPTERS_BYTES + _HEADROOM_BYTES)}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
         *({"name": f"tmp-{container}", "emptyDir": {}} for container in ("fetch", "agent", "engine")),

@@ -9,7 +9,8 @@ _NAMES = ("USER", "LOGNAME")
 
 
 def pod_security() -> Json:
-    """securityContext of a pod. Claims are mounted read-only, so fsGroup changes no owner on them."""
+    """securityContext of a pod. Sources are mounted read-only, so fsGroup changes no owner on
+    them; a model cache is given to it, where its kind of volume can be."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,

@@ -196,6 +196,7 @@ def _planned(parameters: RevisionParameters) -> dict[str, Any]:
         "adapters": {"slots": parameters.slots, "maxRank": parameters.max_rank},
         "parallelism": {"tensor": parameters.tensor},
         "placement": {"regions": list(parameters.fixed.regions)},
+        "modelCache": {"claimName": parameters.fixed.model_cache},
     }
 
 

@@ -40,6 +40,8 @@ class FixedParameters(Schema):
     pipeline: int
     resource_name: str
     regions: tuple[str, ...] = ()
+    model_cache: str | None = None
+    """PersistentVolumeClaim that keeps base weights between pods."""
 
 
 class RevisionParameters(Schema):

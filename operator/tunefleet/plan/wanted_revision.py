@@ -95,6 +95,7 @@ def _fixed(settings: Settings, endpoint: InferenceEndpoint, target: BaseTarget) 
         pipeline=1 if spec.accelerator.resource_name == CPU else spec.parallelism.pipeline,
         resource_name=spec.accelerator.resource_name,
         regions=tuple(sorted(spec.placement.regions)),
+        model_cache=spec.model_cache.claim_name if spec.model_cache else None,
     )
 
 
