@@ -132,6 +132,15 @@ def _room(placed: Placed, capacity: int) -> int:
     return sum(capacity - len(held) for held in placed.values())
 
 
+def test_a_second_copy_that_is_held_stays_when_another_version_warms_up() -> None:
+    """Both must have two copies, and there is room for three."""
+    seats = [seat("x"), seat("y"), seat("z")]
+    held = [holding("a", copies=2), holding("b", copies=2)]
+    before = place(seats, 1, held, {held[1].adapter: Asked(per_minute=0.5)})
+    after = place(loaded(before), 1, held, {held[1].adapter: Asked(per_minute=1.0)})
+    assert changes(before, after) == 0
+
+
 @given(fleets(), st.floats(1 / HEAT_STEP, HEAT_STEP, exclude_min=True, exclude_max=True), st.integers(0, 100))
 @settings(deadline=None, max_examples=60)
 def test_demand_that_changes_a_little_moves_nothing(fleet: Fleet, factor: float, which: int) -> None:

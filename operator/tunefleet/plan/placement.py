@@ -199,13 +199,14 @@ class _Board:
         copies = len(self.holders[claimant])
         if copies > _least(self, claimant):
             return (1, *_wish(self, claimant, copies - 1))
-        return (0, self.claimants[claimant].need, copies, *_urgency(self, claimant), self.turns[claimant])
+        urgency = _urgency(self, claimant, copies - 1)
+        return (0, self.claimants[claimant].need, copies, *urgency, self.turns[claimant])
 
 
 def _musts(board: _Board) -> Iterable[int]:
     """A claimant for each copy that it must have, in the order in which they are given."""
     claims = [
-        (claimant.need, copy, *_urgency(board, index), board.turns[index], index)
+        (claimant.need, copy, *_urgency(board, index, copy), board.turns[index], index)
         for index, claimant in enumerate(board.claimants)
         for copy in range(_least(board, index))
     ]
@@ -226,10 +227,10 @@ def _least(board: _Board, index: int) -> int:
     return min(least, len(board.seats))
 
 
-def _urgency(board: _Board, index: int) -> tuple[int, bool]:
-    """Sorts what is asked for most, and what somebody waits for, before the rest; what answers somewhere first."""
+def _urgency(board: _Board, index: int, copy: int) -> tuple[int, bool]:
+    """Sorts what is asked for most, and what somebody waits for, before the rest; a copy that answers first."""
     claimant = board.claimants[index]
-    held = any(seat.ready for seat in board.holders[index])
+    held = sum(seat.ready for seat in board.holders[index]) > copy
     return (-(heat(claimant.per_minute) + held + PRESSED * claimant.pressed), not held)
 
 
