@@ -25,6 +25,7 @@ class FakeApi:
         self._version = 1
         self._objects: defaultdict[str, dict[str, Json]] = defaultdict(dict)
         self._watches: defaultdict[str, list[asyncio.Queue[Json]]] = defaultdict(list)
+        self._told: defaultdict[str, list[tuple[int, Json]]] = defaultdict(list)
         self.paths: set[str] = set()
         self.selectors: set[str] = set()
 
@@ -41,8 +42,10 @@ class FakeApi:
     def _tell(self, kind: str, type_: str, obj: Json) -> Json:
         self._version += 1
         stamped = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
+        event = {"type": type_, "object": stamped}
+        self._told[kind].append((self._version, event))
         for watch in self._watches[kind]:
-            watch.put_nowait({"type": type_, "object": stamped})
+            watch.put_nowait(event)
         return stamped
 
     def app(self, namespace: str = "ns") -> web.Application:
@@ -69,9 +72,9 @@ class FakeApi:
         await response.prepare(request)
         queue: asyncio.Queue[Json] = asyncio.Queue()
         self._watches[kind].append(queue)
-        for obj in self._objects[kind].values():
-            if int(obj["metadata"]["resourceVersion"]) > since:
-                queue.put_nowait({"type": "MODIFIED", "object": obj})
+        for version, event in self._told[kind]:
+            if version > since:
+                queue.put_nowait(event)
         try:
             while True:
                 await response.write(json.dumps(await queue.get()).encode() + b"\n")
