@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 from dev import settings as configuration
 from dev.builds import etcd, helm, kubernetes
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 WANTED = os.environ.get("CI") == "true" or "TUNEFLEET_TEST_CLUSTER" in os.environ
 """Whether tests may build and start what they need, however long it takes."""
+
+settings.register_profile("same", derandomize=True)
+if os.environ.get("CI") == "true":
+    settings.load_profile("same")  # a change is judged by what it changes; everybody's own runs go on exploring
 
 
 @pytest.fixture(scope="session")
