@@ -67,9 +67,9 @@ class Session:
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator["Running"]:
-        """A command while it runs."""
+        """A command while it runs. Ctrl-C reaches it, also where the tests run in a background that ignores it."""
         process = subprocess.Popen(
-            self.command("tunefleet", *arguments),
+            ["env", "--default-signal=INT", *self.command("tunefleet", *arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
