@@ -94,7 +94,7 @@ def test_it_does_not_begin_before_the_engines_hold_it() -> None:
         scene(rollout=AdapterRollout()),
         scene(rollout=rollout(skipStepsFor=5)),
         scene(serving=None),
-        scene(active=3, served_before=True),
+        scene(active=3),
     ],
     ids=["no steps", "skipped", "nothing served yet", "back"],
 )
@@ -104,8 +104,8 @@ def test_what_takes_no_steps(at_once: Scene) -> None:
     assert advance(None, replace(at_once, ready=False), START) == Course(None), "not before the engines hold it"
 
 
-def test_going_down_to_a_version_that_never_served_takes_steps() -> None:
-    assert brief(advance(None, scene(active=3), START).canary) == ("Progressing", 0, 5)
+def test_going_back_takes_no_steps_even_to_what_no_history_remembers() -> None:
+    assert advance(None, scene(active=1), START).takes_over
 
 
 def test_skipping_ends_a_canary_that_runs_and_one_that_was_taken_back() -> None:
@@ -136,7 +136,7 @@ def test_another_promotion_begins_another_canary() -> None:
 
 
 def test_promotion_and_roll_back_crossing() -> None:
-    back = advance(begun(), scene(active=3, served_before=True), after(0.05))
+    back = advance(begun(), scene(active=3), after(0.05))
     assert (triggers(back), back.takes_over, back.canary) == (["SUPERSEDED", "SKIPPED"], True, None)
 
 
@@ -318,7 +318,6 @@ SCENES = st.builds(
     active=st.integers(3, 6),
     serving=st.sampled_from((4, 4, 4, None, 5)),
     rollout=st.sampled_from([rollout(**fields) for fields in ROLLOUTS]),
-    served_before=st.booleans(),
     ready=st.booleans(),
     held=st.sampled_from((True, False, None)),
     serving_answers=st.booleans(),

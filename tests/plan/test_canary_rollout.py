@@ -52,6 +52,21 @@ def messages(cluster: Cluster, reason: str) -> list[str]:
     return [e.message for e in cluster.events if e.ref == GERMAN and e.reason == reason]
 
 
+def test_going_back_takes_no_steps_and_going_up_again_does() -> None:
+    cluster = cluster_with()
+    cluster.set_rollout("german", skipStepsFor=2)
+    cluster.activate("german", 2)
+    cluster.settle()
+    assert weights(cluster) == {2: 100}
+    cluster.activate("german", 1)
+    cluster.settle()
+    assert weights(cluster) == {1: 100}
+    cluster.set_rollout("german", skipStepsFor=None)
+    cluster.activate("german", 2)
+    cluster.settle()
+    assert weights(cluster) == {1: 90, 2: 10}
+
+
 def test_the_first_version_takes_no_steps() -> None:
     cluster = cluster_with()
     assert weights(cluster) == {1: 100}

@@ -33,8 +33,6 @@ class Scene:
     active: int
     serving: int | None
     rollout: AdapterRollout
-    served_before: bool = False
-    """The active version was the serving one before: going back to it takes no steps."""
     ready: bool = False
     """Every engine that should answer for the active version holds it; the first is enough when nobody answers now."""
     held: bool | None = None
@@ -117,8 +115,10 @@ def _follows(canary: CanaryStatus, rollout: AdapterRollout) -> bool:
 
 
 def _at_once(scene: Scene) -> bool:
+    """Going back takes no steps, however long ago it was that the version served: a roll-back is one patch. Going up
+    again does, since whoever went back had a reason."""
     skipped = not scene.rollout.steps or scene.rollout.skip_steps_for == scene.active
-    return scene.serving is None or scene.served_before or skipped
+    return scene.serving is None or scene.active < scene.serving or skipped
 
 
 def _of_standing(canary: CanaryStatus, scene: Scene, now: datetime) -> Trigger | None:

@@ -27,7 +27,6 @@ from .version_history import (
     CANARY_WORSE,
     PROMOTED,
     ROLLED_BACK,
-    served_before,
     transition,
 )
 
@@ -105,7 +104,6 @@ def _scene(facts: Facts, adapter: LoRAAdapter, name: str | None, ready: bool, no
         active=spec.active_version,
         serving=status.serving_version,
         rollout=spec.rollout,
-        served_before=served_before(status.history, spec.active_version),
         ready=ready,
         held=_held(answering_pods(facts, adapter, spec.active_version, name, now), name),
         serving_answers=_answered_now(facts, adapter, now),

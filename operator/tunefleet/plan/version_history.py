@@ -33,8 +33,3 @@ def transition(former: int | None, latest: int, cause: str, now: datetime) -> Tr
 def serving_changes(history: Iterable[Transition]) -> Iterator[Transition]:
     """Without canaries that left."""
     return (entry for entry in history if not entry.cause.startswith(_OF_CANARIES))
-
-
-def served_before(history: Iterable[Transition], version: int) -> bool:
-    """The version was the serving one at some time that the history remembers."""
-    return any(version in (entry.from_version, entry.to_version) for entry in serving_changes(history))
