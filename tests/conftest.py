@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -24,6 +24,7 @@ from dev.builds.gomodules import directory, ensure
 from dev.shell import CommandFailedError, Shell
 
 from .api_server import Binaries, running
+from .missing import without
 
 if TYPE_CHECKING:
     from tunefleet.kube.client import Client
@@ -81,7 +82,7 @@ def cluster() -> configuration.Settings:
         subprocess.run([sys.executable, "-m", "dev.cluster", "up"], cwd=ROOT, check=True)
     found = configuration.load()
     if not found.kubeconfig.exists():
-        _without("the local cluster is down: `make up`, then set TUNEFLEET_TEST_CLUSTER=1")
+        without("the local cluster is down: `make up`, then set TUNEFLEET_TEST_CLUSTER=1")
     return found
 
 
@@ -95,7 +96,7 @@ def _binaries() -> Binaries:
     cache = configuration.cache_directory()
     found = Binaries(etcd=directory(etcd.BUILD, cache), kubernetes=directory(kubernetes.BUILD, cache))
     if not found.present and not WANTED:
-        _without("no API server is built: `python -m dev.cluster build etcd kubernetes`, or name one by its kubeconfig "
+        without("no API server is built: `python -m dev.cluster build etcd kubernetes`, or name one by its kubeconfig "
                  "in TUNEFLEET_TEST_KUBECONFIG")  # fmt: skip
     if not found.present:
         ensure(etcd.BUILD, cache)
@@ -123,9 +124,3 @@ def _until_known(shell: Shell, *arguments: str) -> None:
                 raise
         else:
             return
-
-
-def _without(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)

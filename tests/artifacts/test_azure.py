@@ -12,6 +12,7 @@ from dev.servers import azurite
 from dev.servers.packages import ensure
 from tests.artifacts.cloud_servers import PLACE, CloudServer, running_azurite
 from tests.artifacts.samples import write_adapter, write_base
+from tests.missing import without
 from tunefleet.api.conditions import Reason
 from tunefleet.artifacts.errors import ArtifactError
 from tunefleet.artifacts.fetch import fetch
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudServer]:
     if shutil.which("npm") is None:
-        pytest.skip("Azurite is installed with npm, which is not here")
+        without("Azurite is installed with npm, which is not here")
     package = ensure(azurite.PACKAGE, settings.cache_directory())
     with running_azurite(package, tmp_path_factory.mktemp("azurite")) as server:
         yield server

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from dev import settings
 from dev.builds import etcd, gomodules, helm, kubernetes
 from dev.cluster import pki
+from tests.missing import without
 
 TOKEN = "the-tests-admin"
 OPERATOR_TOKEN = "the-tests-operator"
@@ -228,7 +228,7 @@ def _binaries() -> tuple[Path, Path]:
     cache = settings.cache_directory()
     builds = (etcd.BUILD, kubernetes.BUILD)
     if not all(gomodules.built(build, cache) for build in builds) and shutil.which("go") is None:
-        pytest.skip("needs etcd and kube-apiserver, which are built with Go")
+        without("needs etcd and kube-apiserver, which are built with Go")
     return gomodules.ensure(etcd.BUILD, cache), gomodules.ensure(kubernetes.BUILD, cache)
 
 

@@ -39,8 +39,8 @@ def discard_if_damaged(root: Path, digest: str) -> None:
         return
     try:
         verify(stored)
-    except (ArtifactError, OSError) as error:
-        logger.warning("%s in %s is damaged and fetched again: %s", digest, root, error)
+    except (ArtifactError, OSError):
+        logger.warning("%s in %s is damaged and fetched again", digest, root)
         aside = partial_directory(root, f"damaged {digest}")
         shutil.rmtree(aside, ignore_errors=True)
         stored.directory.rename(aside)  # at once, so that no engine finds a part of it

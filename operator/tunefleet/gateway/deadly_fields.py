@@ -1,9 +1,9 @@
 """Fields of a request that would end the engine for everybody, refused before an engine sees them.
 
 Log-probabilities of the prompt, computed beside other adapters' streams, end vLLM 0.32: its output layer has one
-adapter index for each request, and gets one row for each token of the prompt (seen on CPU; GPUs take the same path).
-They are asked for by `prompt_logprobs`, and on /v1/completions by `echo` with `logprobs`. One client must not be able
-to end the streams of all others.
+adapter index for each request, and gets one row for each token of the prompt (seen on CPU; by its source GPUs go the
+same way). They are asked for by `prompt_logprobs`, and on /v1/completions by `echo` with `logprobs`. One client must
+not be able to end the streams of all others.
 """
 
 from typing import Any
