@@ -3,8 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .facts import Key
+
+if TYPE_CHECKING:
+    from .fallback import Fallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Route:
     """The step of a canary that has traffic under this name."""
     awaited: bool = True
     """Whether an engine may come that answers: not when no endpoint serves the base, or the one version was refused."""
+    fallback: "Fallback | None" = None
+    """Who answers when none of these engines can."""
 
     @property
     def available(self) -> bool:
