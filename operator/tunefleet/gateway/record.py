@@ -20,6 +20,8 @@ class Record:
 
     tenant: "Tenant | None" = None
     """Whose key it came with; None while that is not known."""
+    admitted: bool = False
+    """The tenant counts it: Tenant.begin did not refuse it."""
     served_name: str = ""
     """`model` as the client wrote it, once the tenant may see it; else empty: it can hold anything."""
     series: Series | None = None
