@@ -37,7 +37,7 @@ def render(answer: Answer, request_id: bytes, *, close: bool, without_body: bool
 
 def of_refusal(refusal: Refusal) -> Answer:
     """An error in OpenAI's shape."""
-    headers: list[tuple[str, str]] = []
+    headers = list(refusal.headers)
     if refusal.retry_after is not None:
         headers.append(("retry-after", str(refusal.retry_after)))
     if refusal.allow is not None:

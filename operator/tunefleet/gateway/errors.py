@@ -4,6 +4,7 @@ Errors of engines are not rewritten; they pass through as they came.
 """
 
 import json
+import math
 from dataclasses import dataclass
 
 RETRY_UNAVAILABLE = 5
@@ -29,11 +30,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """Methods, for the Allow header of a 405."""
     closes: bool = False
     """What follows on the connection cannot be told apart any more, so it ends after the answer."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers of the answer."""
+    limit: str | None = None
+    """OpenAI's `type` of a 429: what there was too much of."""
 
     @property
     def kind(self) -> str:
         """OpenAI's `type`."""
-        return "invalid_request_error" if self.status < 500 else "server_error"
+        return self.limit or ("invalid_request_error" if self.status < 500 else "server_error")
 
     def body(self) -> bytes:
         """`{"error": {...}}`, one line."""
@@ -68,8 +73,19 @@ def wrong_method(method: str, path: str, allow: str) -> Refusal:
     return Refusal(405, f"{path} takes {allow}, not {method}.", "method_not_allowed", allow=allow)
 
 
+def invalid_key(message: str) -> Refusal:
+    """No key, or none that is valid. Which keys there are, or were, is not said."""
+    return Refusal(401, message, "invalid_api_key", headers=(("www-authenticate", "Bearer"),))
+
+
+def rate_limited(limit: str, message: str, seconds: float, headers: tuple[tuple[str, str], ...]) -> Refusal:
+    """A key's limit is reached; in so many seconds there is room again."""
+    retry_after = max(1, math.ceil(seconds))
+    return Refusal(429, message, "rate_limit_exceeded", retry_after=retry_after, headers=headers, limit=limit)
+
+
 def unknown_model(model: str) -> Refusal:
-    """A name that no object owns."""
+    """A name that no object owns, or that the caller's key may not see: the answers are the same."""
     message = (
         f"The model {_shown(model)} does not exist. GET /v1/models lists the models that can answer now; "
         "append @vN to a name to ask for one of its loaded versions."
