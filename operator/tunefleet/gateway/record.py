@@ -52,8 +52,6 @@ class Record:
     """The answer is an event stream."""
     streamed_error: bool = False
     """The event stream reported an error."""
-    chunked: bool = False
-    """`tail` has chunk framing in it."""
     events: int = 0
     """Events with data in the stream, the last one included."""
     body_bytes: int = 0
@@ -67,7 +65,7 @@ class Record:
     traceparent: bytes = b""
     """As the client sent it."""
     tail: bytes = b""
-    """The last bytes of the answer's body as they passed, 4096 at most."""
+    """The last bytes of the answer's body as they passed, chunk framing included; 4096 at most."""
     running: Series | None = None
     """Where it counts as running. Telemetry's own."""
 
