@@ -2,14 +2,31 @@
 
 The order of a request: `tenant_of` its credentials (401), `sees` the route of its model (404, the same as for a model
 that does not exist), `begin` (429), and in the end `end` with the record of what was used.
+
+A key is found by its sha256. How long that takes depends on the digest, and nobody can choose keys by their digests'
+digits, so nothing is learned of keys from times; the last comparison takes constant time all the same.
 """
 
+from collections.abc import Mapping
+from hashlib import sha256
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, final
 
+from tunefleet.api.api_key import ApiKeyPolicy
+from tunefleet.plan.keys import allows
 from tunefleet.plan.route_table import Route
+
+from .errors import Refusal, invalid_key, rate_limited
+from .limits import Bucket, Limits, duration, estimate_of, tokens_of
 
 if TYPE_CHECKING:
     from .record import Record
+
+RETRY_CONCURRENT: Final = 1.0
+"""Retry-After, in seconds, when as many requests run as may: when one ends, nobody knows."""
+_BEARER: Final = b"Bearer "
+_RAN: Final = frozenset({"2xx", "broken", "disconnected"})
+"""Outcomes of requests that an engine worked on."""
 
 
 @final
@@ -19,29 +36,101 @@ class Tenant:
     def __init__(self, name: str) -> None:
         self.name = name
         """Of its Secret; for audit lines and metrics."""
+        self.limits = Limits()
         self.limited = False
         """Whether answers carry `lines`."""
+        self.free = True
+        """Whether it has no limit at all."""
+        self.sees_all = True
+        """Whether every model exists for it."""
+        self.policy = ApiKeyPolicy()
+        self._names: frozenset[str] = frozenset()
+        """Served names that need no further look."""
+
+    def follow(self, policy: ApiKeyPolicy, now: float) -> None:
+        """Another policy from now on; what was used of the limits stays used."""
+        self.policy = policy
+        self.sees_all = policy.models is None
+        plain = [rule for rule in policy.models or () if not rule.namespaces and not rule.selector.match_labels]
+        self._names = frozenset([name for rule in plain for name in rule.names if not name.endswith("*")])
+        requests, tokens = policy.requests_per_minute or 0, policy.tokens_per_minute or 0
+        self.limits.limit(requests, tokens, policy.max_concurrent_requests or 0, now)
+        self.limited = bool(requests or tokens)
+        self.free = not (requests or tokens or policy.max_concurrent_requests)
 
     def sees(self, route: Route) -> bool:
         """Whether the model exists for this tenant."""
-        return True
+        if self.sees_all or route.served_name in self._names:
+            return True
+        return allows(self.policy, route.served_name, route.namespace, route.labels)
 
     def begin(self, now: float, body_bytes: int) -> None:
         """A request goes on its way. Raises Refusal (429, Retry-After) when a limit is reached.
 
         Whoever called it without a Refusal sets `record.admitted`, so that `end` gives back what was taken here.
         """
+        if self.free:
+            self.limits.running += 1
+            return
+        estimate = estimate_of(body_bytes)
+        exceeded = self.limits.exceeded(estimate, now)
+        if exceeded:
+            raise self._refusal(exceeded, estimate, now)
+        self.limits.begin(estimate, now)
 
     def end(self, record: "Record") -> None:
         """The request is over. Does nothing for one that was not admitted."""
+        if not record.admitted:
+            return
+        if self.free:
+            self.limits.running -= 1
+            return
+        estimate, used = estimate_of(record.body_bytes), 0
+        if record.outcome in _RAN:
+            used = tokens_of(estimate, record.prompt_tokens, record.completion_tokens, record.events)
+        self.limits.end(estimate, used, record.ended)
 
     def lines(self, now: float) -> bytes:
         """Header lines of the answer, x-ratelimit-*; only worth asking for when `limited`."""
-        return b""
+        return b"".join([f"{name}: {value}\r\n".encode() for name, value in self._headers(now)])
+
+    def _headers(self, now: float) -> list[tuple[str, str]]:
+        headers: list[tuple[str, str]] = []
+        _add(headers, "requests", self.limits.requests, now)
+        _add(headers, "tokens", self.limits.tokens, now)
+        return headers
+
+    def _refusal(self, exceeded: str, estimate: int, now: float) -> Refusal:
+        limits, headers = self.limits, tuple(self._headers(now))
+        if exceeded == "concurrent":
+            message = f"This key may have {limits.concurrent} requests at a time. Wait until one has ended."
+            return rate_limited("requests", message, RETRY_CONCURRENT, headers)
+        bucket, needed = (limits.requests, 1) if exceeded == "requests" else (limits.tokens, estimate)
+        assert bucket is not None
+        seconds = bucket.wait(needed, now)
+        message = f"This key may use {bucket.capacity:.0f} {exceeded} a minute. Try again in {duration(seconds)}."
+        return rate_limited(exceeded, message, seconds, headers)
+
+
+def _add(headers: list[tuple[str, str]], what: str, bucket: Bucket | None, now: float) -> None:
+    if bucket is not None:
+        full = duration(bucket.wait(bucket.capacity, now))
+        headers.append((f"x-ratelimit-limit-{what}", f"{bucket.capacity:.0f}"))
+        headers.append((f"x-ratelimit-remaining-{what}", str(max(0, int(bucket.level)))))
+        headers.append((f"x-ratelimit-reset-{what}", full))
 
 
 ANYONE: Final = Tenant("anyone")
 """Everybody, while the gateway is open."""
+
+
+@final
+class _Holder:
+    """A key that is valid."""
+
+    def __init__(self, digest: bytes, tenant: Tenant) -> None:
+        self.digest = digest
+        self.tenant = tenant
 
 
 @final
@@ -53,10 +142,40 @@ class Access:
         """Whether callers need a key; open when not."""
         self.generation = 0
         """Another one after every reload; what was remembered of an older one is void."""
+        self.tenants: tuple[Tenant, ...] = ()
+        """Those that have a valid key."""
+        self._holders: dict[bytes, _Holder] = {}
 
     def tenant_of(self, authorization: bytes | None, api_key: bytes | None = None) -> Tenant:
         """The tenant of a request, by the values of its headers Authorization and x-api-key.
 
         Raises Refusal (401) when there is no valid key. Good until `generation` changes.
         """
-        return ANYONE
+        if not self.keys:
+            return ANYONE
+        key = api_key if authorization is None else _token(authorization) or api_key
+        if not key:
+            raise invalid_key("No API key was given: send it as `Authorization: Bearer KEY`, or as `x-api-key: KEY`.")
+        digest = sha256(key).digest()
+        holder = self._holders.get(digest)
+        if holder is None or not compare_digest(holder.digest, digest):
+            raise invalid_key("This API key is not valid: it is unknown here, has expired or was revoked.")
+        return holder.tenant
+
+    def replace(self, tenants: Mapping[bytes, Tenant]) -> None:
+        """From now on just these keys are valid, each by its sha256 (32 bytes)."""
+        self._holders = {digest: _Holder(digest, tenant) for digest, tenant in tenants.items()}
+        self.tenants = tuple({tenant.name: tenant for tenant in tenants.values()}.values())
+        self.generation += 1
+
+    @property
+    def key_count(self) -> int:
+        """Keys that are valid."""
+        return len(self._holders)
+
+
+def _token(authorization: bytes) -> bytes:
+    """What stands behind the scheme; nothing for another scheme than Bearer."""
+    if authorization[:7].lower() != _BEARER.lower():
+        return b""
+    return authorization[7:].strip()

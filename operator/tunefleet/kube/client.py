@@ -125,10 +125,10 @@ class Client:
         return Listing(items, version)
 
     async def pages(
-        self, resource: Resource, namespace: str | None = None, label_selector: str = ""
+        self, resource: Resource, namespace: str | None = None, label_selector: str = "", field_selector: str = ""
     ) -> AsyncGenerator[Listing, None]:
         """Every object, a part at a time, for collections that are large in memory."""
-        query = {"limit": str(PAGE)} | ({"labelSelector": label_selector} if label_selector else {})
+        query = {"limit": str(PAGE)} | selection(label_selector, field_selector)
         while True:
             page = await self._json("GET", resource.path(namespace), query=query)
             meta = page["metadata"]
@@ -247,6 +247,12 @@ class Client:
             return answer
         async with answer:
             raise ApiError.of(answer.status, await answer.read())
+
+
+def selection(label_selector: str, field_selector: str) -> dict[str, str]:
+    """The query that selects so; empty selectors select everything."""
+    given = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {name: selector for name, selector in given.items() if selector}
 
 
 def _in_cluster() -> bool:

@@ -26,7 +26,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import aiohttp
 
-from .client import ApiError, Client, Json
+from .client import ApiError, Client, Json, selection
 from .resources import Resource
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class Watch(Generic[T]):
         *,
         namespace: str | None = None,
         label_selector: str = "",
+        field_selector: str = "",
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self._client = client
@@ -80,7 +81,7 @@ class Watch(Generic[T]):
         self._parse = parse
         self._on_change = on_change
         self._namespace = namespace
-        self._selector = label_selector
+        self._selectors = (label_selector, field_selector)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=silence_seconds)
         self._versions: dict[ObjectKey, str] = {}
         self._values: dict[ObjectKey, T] = {}
@@ -120,7 +121,7 @@ class Watch(Generic[T]):
     async def _relist(self) -> str:
         present: set[ObjectKey] = set()
         version = ""
-        async with aclosing(self._client.pages(self._resource, self._namespace, self._selector)) as pages:
+        async with aclosing(self._client.pages(self._resource, self._namespace, *self._selectors)) as pages:
             async for page in pages:
                 self._beat()
                 for obj in page.items:
@@ -139,7 +140,7 @@ class Watch(Generic[T]):
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(SERVER_TIMEOUT_SECONDS * 4 // 5, SERVER_TIMEOUT_SECONDS)),  # noqa: S311
-        } | ({"labelSelector": self._selector} if self._selector else {})
+        } | selection(*self._selectors)
         path = self._resource.path(self._namespace)
         async with aclosing(self._client.lines(path, query, self._timeout)) as lines:
             async for line in lines:
