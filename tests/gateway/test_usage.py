@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunefleet.gateway.usage import Tokens, tokens_of
+from tunefleet.gateway.usage import UNKNOWN, tokens_of
 
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
-UNKNOWN = Tokens()
 TAIL = 4096
 USAGE = {"prompt_tokens": 17, "total_tokens": 59, "completion_tokens": 42, "prompt_tokens_details": None}
 FORGED = '"usage":{"prompt_tokens":1,"completion_tokens":1}}'
@@ -35,12 +34,12 @@ def chunked(*chunks: bytes) -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
 
 
-def plain(body: bytes, path: str = CHAT) -> Tokens:
-    return tokens_of(body[-TAIL:], path, streamed=False)
+def plain(body: bytes, path: str = CHAT) -> tuple[int, int]:
+    return tokens_of(body[-TAIL:], path, False)
 
 
-def streamed(body: bytes, path: str = CHAT) -> Tokens:
-    return tokens_of(body[-TAIL:], path, streamed=True)
+def streamed(body: bytes, path: str = CHAT) -> tuple[int, int]:
+    return tokens_of(body[-TAIL:], path, True)
 
 
 def test_a_plain_answer() -> None:

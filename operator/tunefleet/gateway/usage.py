@@ -4,63 +4,39 @@ Answers are not decoded: they may be long, and what a model writes into them mus
 own figures. Inside a JSON string every quote has a backslash before it, so `"usage"` followed by a colon is always
 the key of an object, whatever the strings say. That it is a key of the outermost object is known from what follows:
 with one opening brace before it the rest has to be one whole object.
-
-Not compiled: msgspec reads the annotations of the Structs.
 """
 
 import re
-from typing import Annotated, NamedTuple
+from typing import Final
 
-import msgspec
+from msgspec import DecodeError
 
-_LOOKED_AT = 3
+from .usage_schema import WHOLE, WITHIN, Usage
+
+UNKNOWN: Final = (-1, -1)
+
+_LOOKED_AT: Final = 3
 """Events at the end of a stream: `[DONE]`, or Anthropic's message_stop, comes after the one with the figures."""
-_CANDIDATES = 4
+_CANDIDATES: Final = 4
 """Keys `usage` in one object; a tool's schema that is repeated in the answer may have some of its own."""
-_FRAMING = re.compile(rb"\r\n[0-9a-fA-F]+[^\r\n]*\r\n(?:\r\n)?")
+_FRAMING: Final = re.compile(rb"\r\n[0-9a-fA-F]+[^\r\n]*\r\n(?:\r\n)?")
 """Between two chunks of a chunked body, and after the last."""
-_KEY = b'"usage"'
-_EVENT = b"\ndata:"
-
-_Count = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Tokens(NamedTuple):
-    """-1: unknown."""
-
-    prompt: int = -1
-    completion: int = -1
+_KEY: Final = b'"usage"'
+_EVENT: Final = b"\ndata:"
+_BACKSLASH: Final = ord("\\")
 
 
-class _Usage(msgspec.Struct):
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
-    input_tokens: _Count | None = None
-    """The responses and messages APIs."""
-    output_tokens: _Count | None = None
+def tokens_of(tail: bytes, path: str, streamed: bool) -> tuple[int, int]:
+    """Tokens of the prompt and of the completion, -1 where the answer does not say.
+
+    `tail`: the end of the answer's body as it passed, chunk framing included.
+    """
+    if streamed:
+        return _of_stream(tail, path.endswith("/responses"))
+    return _of_object(_FRAMING.sub(b"", tail) if tail.endswith(b"\r\n") else tail, False)
 
 
-class _Whole(msgspec.Struct):
-    usage: _Usage
-
-
-class _Within(msgspec.Struct):
-    response: _Whole
-
-
-_UNKNOWN = Tokens()
-_WHOLE = msgspec.json.Decoder(_Whole)
-_WITHIN = msgspec.json.Decoder(_Within)
-
-
-def tokens_of(tail: bytes, path: str, *, streamed: bool) -> Tokens:
-    """What an answer says of its tokens. `tail`: the end of its body as it passed, chunk framing included."""
-    if not streamed:
-        return _of_object(_FRAMING.sub(b"", tail) if tail.endswith(b"\r\n") else tail, within=False)
-    return _of_stream(tail, within=path.endswith("/responses")) if _KEY in tail else _UNKNOWN
-
-
-def _of_stream(tail: bytes, *, within: bool) -> Tokens:
+def _of_stream(tail: bytes, within: bool) -> tuple[int, int]:
     end = len(tail)
     for _ in range(_LOOKED_AT):
         start = tail.rfind(_EVENT, 0, end)
@@ -68,33 +44,37 @@ def _of_stream(tail: bytes, *, within: bool) -> Tokens:
         if b"\r\n" in event:
             event = _FRAMING.sub(b"", event)
         if _KEY in event:
-            return _of_object(event.partition(b"\n")[0], within=within)
+            return _of_object(event.partition(b"\n")[0], within)
         if start < 0:
             break
         end = start
-    return _UNKNOWN
+    return UNKNOWN
 
 
-def _of_object(text: bytes, *, within: bool) -> Tokens:
+def _of_object(text: bytes, within: bool) -> tuple[int, int]:
     at = len(text)
     for _ in range(_CANDIDATES):
         at = text.rfind(_KEY, 0, at)
-        if at < 0:
+        if at < 0 or (at > 0 and text[at - 1] == _BACKSLASH):
             break
         try:
-            return _tokens(_decode(text[at:], within=within)) if text[at - 1 : at] != b"\\" else _UNKNOWN
-        except msgspec.DecodeError:
+            return _tokens(_decode(text[at:], within))
+        except DecodeError:
             continue
-    return _UNKNOWN
+    return UNKNOWN
 
 
-def _decode(rest: bytes, *, within: bool) -> _Usage:
+def _decode(rest: bytes, within: bool) -> Usage | None:
     if within:
-        return _WITHIN.decode(b'{"response":{' + rest).response.usage
-    return _WHOLE.decode(b"{" + rest).usage
+        return WITHIN.decode(b'{"response":{' + rest).response.usage
+    return WHOLE.decode(b"{" + rest).usage
 
 
-def _tokens(usage: _Usage) -> Tokens:
-    prompt = usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens
-    completion = usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens
-    return Tokens(-1 if prompt is None else prompt, -1 if completion is None else completion)
+def _tokens(usage: Usage | None) -> tuple[int, int]:
+    if usage is None:
+        return UNKNOWN
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    return (
+        usage.input_tokens if prompt < 0 else prompt,
+        usage.output_tokens if completion < 0 else completion,
+    )
