@@ -1,6 +1,7 @@
 """A chunked request body, decoded as it arrives. Strict: hexadecimal sizes, CR LF everywhere, bounded lines.
 
-Chunk extensions are read over (RFC 9112 7.1.1) and trailers are dropped (7.1.2), both within bounds.
+Chunk extensions are read over (RFC 9112 7.1.1, without optional blanks and escapes), trailers are dropped (7.1.2), both
+within bounds.
 """
 
 import re
@@ -12,7 +13,8 @@ MAX_LINE = 256
 MAX_TRAILERS = 4096
 """Bytes of all trailer lines."""
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t -~\x80-\xff]*)?")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb'|"[\t !#-\[\]-~]*"))?)*+')
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
 _LINE_END = b"\r\n"
 
@@ -62,7 +64,7 @@ class ChunkedBody:
     def _size(self, line: bytes) -> None:
         match = _SIZE.fullmatch(line)
         if match is None:
-            raise malformed("A chunk's size must be 1 to 8 hexadecimal digits.")
+            raise malformed("A chunk's size must be 1 to 8 hexadecimal digits; its extensions must be well-formed.")
         size = int(match[1], 16)
         self._length += size
         if self._length > self._limit:
