@@ -26,6 +26,7 @@ LITERALS = {
     "COMPONENT": "app.kubernetes.io/component",
     "MANAGED_BY": "app.kubernetes.io/managed-by",
     "MANAGER": "tunefleet",
+    "GATEWAY_ACCOUNT": "tunefleet-gateway",
     "ENGINE_PORT": 8000,
     "AGENT_PORT": 8001,
     "MAX_NAME": 63,

@@ -83,4 +83,22 @@ ACCEPTED = {
     "endpoint: pods replaced without any more": endpoint(replicas=3, rollout={"maxSurge": 0, "maxUnavailable": 1}),
     "endpoint: surge alone may be whole": endpoint(rollout={"maxUnavailable": 0}),
     "endpoint: at zero": endpoint(replicas=0, rollout={"keepWarm": 0}),
+    "endpoint: another stands in": endpoint(fallback={"endpointRef": {"name": "spare"}}),
+    "endpoint: another stands in, for all adapters too": endpoint(
+        fallback={"endpointRef": {"name": "spare"}, "adapters": {}}
+    ),
+    "endpoint: a provider stands in": endpoint(
+        fallback={
+            "external": {
+                "url": "https://api.example.com/openai/v1/",
+                "model": "org/model-7b:latest",
+                "secretRef": {"name": "provider", "key": "token"},
+            },
+            "adapters": {"matchLabels": {"stand-in": "yes"}},
+        }
+    ),
+    "endpoint: a server in an allowed region stands in": endpoint(
+        placement={"regions": ["eu-central-1", "eu-west-1"]},
+        fallback={"external": {"url": "http://llama.ml.svc:8080", "model": "tiny", "region": "eu-west-1"}},
+    ),
 }

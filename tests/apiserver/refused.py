@@ -18,6 +18,14 @@ FLAG_FORM = "write each flag as --name=value or --name, one to an element"
 LABEL_VALUE = "write the value of a label: letters, digits, '.', '_' and '-'"
 CPU_PARALLELISM = "an engine on cpu is one process: set parallelism.tensor to Auto or 1, and pipeline to 1"
 
+ONE_FALLBACK = "a fallback is one of two things: set endpointRef or external, and not both"
+FALLBACK_REGION = "requests stay in placement.regions: set fallback.external.region to the one that the server is in"
+FALLBACK_URL = (
+    "write https://HOST[:PORT][/PATH] or http://..., as OpenAI's clients take it for base URL; "
+    "no user, query or fragment"
+)
+EXTERNAL = {"url": "https://models.example.com/v1", "model": "org/model"}
+
 
 class Refusal:
     """A manifest, and everything that the API server has against it."""
@@ -266,5 +274,44 @@ REFUSED = {
         endpoint(engine={"extraArgs": ["--lora-modules.a=/x"]}),
         'spec.engine.extraArgs[0]: Invalid value: "--lora-modules.a=/x": --lora-modules is set by Tunefleet: remove it '
         "and use spec.adapters.selector",
+    ),
+    "endpoint: it stands in for itself": Refusal(
+        endpoint(fallback={"endpointRef": {"name": "sample"}}),
+        "spec.fallback.endpointRef: Invalid value: "
+        "an endpoint cannot stand in for itself: name another one in fallback.endpointRef",
+    ),
+    "endpoint: a fallback that is nothing": Refusal(
+        endpoint(fallback={"adapters": {}}),
+        f"spec.fallback: Invalid value: {ONE_FALLBACK}",
+    ),
+    "endpoint: two fallbacks": Refusal(
+        endpoint(fallback={"endpointRef": {"name": "spare"}, "external": EXTERNAL}),
+        f"spec.fallback: Invalid value: {ONE_FALLBACK}",
+    ),
+    "endpoint: a fallback without a region": Refusal(
+        endpoint(placement={"regions": ["eu-central-1"]}, fallback={"external": EXTERNAL}),
+        f"spec.fallback: Invalid value: {FALLBACK_REGION}",
+    ),
+    "endpoint: a fallback in another region": Refusal(
+        endpoint(placement={"regions": ["eu-central-1"]}, fallback={"external": EXTERNAL | {"region": "us-east-1"}}),
+        f"spec.fallback: Invalid value: {FALLBACK_REGION}",
+    ),
+    "endpoint: a fallback by another protocol": Refusal(
+        endpoint(fallback={"external": EXTERNAL | {"url": "ftp://models.example.com"}}),
+        f'spec.fallback.external.url: Invalid value: "ftp://models.example.com": {FALLBACK_URL}',
+    ),
+    "endpoint: a fallback with a password in its URL": Refusal(
+        endpoint(fallback={"external": EXTERNAL | {"url": "https://user:word@models.example.com/v1"}}),
+        f'spec.fallback.external.url: Invalid value: "https://user:word@models.example.com/v1": {FALLBACK_URL}',
+    ),
+    "endpoint: a fallback's model with a quote": Refusal(
+        endpoint(fallback={"external": EXTERNAL | {"model": 'a"b'}}),
+        'spec.fallback.external.model: Invalid value: "a\\"b": '
+        "write the name that the server knows the model by: letters, digits and ._:/@+- in between",
+    ),
+    "endpoint: a fallback's key with a blank": Refusal(
+        endpoint(fallback={"external": EXTERNAL | {"secretRef": {"name": "provider", "key": "api key"}}}),
+        'spec.fallback.external.secretRef.key: Invalid value: "api key": '
+        "write a key of the Secret: letters, digits, '.', '_' and '-'",
     ),
 }

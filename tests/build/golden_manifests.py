@@ -14,7 +14,7 @@ from tunefleet.api.inference_endpoint import Engine
 from tunefleet.api.names import engine_name
 from tunefleet.build.children import manifests
 from tunefleet.plan.credentials import endpoint_credentials
-from tunefleet.plan.decision import Child, EndpointAccess, InspectionJob, Owner, RevisionWorkload
+from tunefleet.plan.decision import Child, EndpointAccess, FallbackAccess, InspectionJob, Owner, RevisionWorkload
 from tunefleet.plan.facts import ObjectRef
 from tunefleet.plan.revision import FixedParameters, RevisionParameters, revision_name
 
@@ -91,6 +91,7 @@ CHILDREN: dict[str, Child] = {
     "access": access(),
     "cpu-revision-with-a-model-cache": workload(model_cache="weights"),
     "access-without-secrets": access(()),
+    "fallback-access": FallbackAccess(ENDPOINT, "provider", SETTINGS.namespace),
     "adapter-inspection": inspection(),
     "base-inspection-on-a-volume": inspection(
         inspected="base", uri="pvc://weights/llama", digest=None, secret_name=None

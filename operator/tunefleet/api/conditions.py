@@ -24,6 +24,9 @@ class ConditionType(StrEnum):
     ROLLED_BACK = "RolledBack"
     """Present and True when a canary was worse than the serving version and was taken back; it stays so until
     activeVersion or rollout change."""
+    FALLBACK_READY = "FallbackReady"
+    """Present where spec.fallback is: True when it may be used, False when something that it names is missing or not
+    allowed. Ready does not depend on it."""
 
 
 class Reason(StrEnum):
@@ -36,6 +39,10 @@ class Reason(StrEnum):
     """Every version of the base model was read and found good."""
     SCALED_TO_ZERO = "ScaledToZero"
     """Nothing runs for it, because its spec says so or because nobody asked for it. A request wakes an adapter."""
+
+    # With FallbackReady=True:
+    RESOLVED = "Resolved"
+    """Everything that the fallback names exists and lies in the endpoint's regions."""
 
     # With Ready=Unknown and Reconciling=True:
     INSPECTING = "Inspecting"
@@ -130,6 +137,10 @@ class Reason(StrEnum):
     WOULD_ORPHAN = "WouldOrphan"
     """Adapters that clients use are pinned to the base version that serves now. Promote them to versions for the new
     one, or set rollout.allowOrphans."""
+    ENDPOINT_NOT_FOUND = "EndpointNotFound"
+    """The InferenceEndpoint that the fallback names does not exist in this namespace. Create it, or name another."""
+    REGION_NOT_ALLOWED = "RegionNotAllowed"
+    """The fallback lies in none of the endpoint's regions, so no request may go there."""
     DISK_FULL = "DiskFull"
     """There is no room for the files. Give the pod more ephemeral storage, or a cache volume."""
 

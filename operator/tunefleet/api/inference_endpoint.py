@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .common import LabelValue, ObjectMeta, ObjectName, ObjectStatus, VersionNumber
+from .common import LabelValue, ObjectMeta, ObjectName, ObjectReference, ObjectStatus, VersionNumber
 from .engine_flags import OWNED_FLAGS, advice
 from .schema import Schema
 from .validation import UNIQUE, Rule, cel_list, checked, keyed_by, worded
@@ -167,6 +167,77 @@ class EndpointRollout(Schema):
     old revision's pods stay for those that they hold; one that sleeps is not answered any more."""
 
 
+class SecretKeyReference(Schema):
+    """One value of a Secret of this namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+    key: Annotated[
+        str,
+        Field(
+            max_length=253,
+            pattern=r"^[A-Za-z0-9._-]+$",
+            json_schema_extra=worded("write a key of the Secret: letters, digits, '.', '_' and '-'"),
+        ),
+    ] = "apiKey"
+    """Which of its values."""
+
+
+class ExternalUpstream(Schema):
+    """An OpenAI-compatible server that Tunefleet does not run."""
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=512,
+            pattern=r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$",
+            json_schema_extra=worded(
+                "write https://HOST[:PORT][/PATH] or http://..., as OpenAI's clients take it for base URL; "
+                "no user, query or fragment"
+            ),
+        ),
+    ]
+    """Its base URL, as OpenAI's clients take it: what stands before /chat/completions, mostly ending in /v1. Without a
+    path, /v1 is meant. It is never followed by another /v1."""
+    model: Annotated[
+        str,
+        Field(
+            max_length=200,
+            pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@+-]*[A-Za-z0-9])?$",
+            json_schema_extra=worded(
+                "write the name that the server knows the model by: letters, digits and ._:/@+- in between"
+            ),
+        ),
+    ]
+    """The name that the server knows the model by. Answers carry it in x-tunefleet-model."""
+    secret_ref: SecretKeyReference | None = None
+    """The API key, sent as `Authorization: Bearer KEY`. Only gateways read it. A key CA_CERTIFICATE of the same Secret
+    is the authority (PEM) of a server whose certificate no public one signed. When absent no key is sent."""
+    region: LabelValue | None = None
+    """Where the server is, by the names that placement.regions uses. It is required where those are given."""
+
+
+class Fallback(Schema):
+    """Who answers when the endpoint's own engines cannot. Those are other weights, so each such answer says so in the
+    header x-tunefleet-fallback, and requests for an exact version never get one."""
+
+    rules = (
+        Rule(
+            "has(self.endpointRef) != has(self.external)",
+            "a fallback is one of two things: set endpointRef or external, and not both",
+        ),
+    )
+
+    endpoint_ref: ObjectReference | None = None
+    """Another InferenceEndpoint of this namespace. The base that it serves answers, on its pods in regions that
+    placement.regions of this endpoint allows. Its own fallback is not taken."""
+    external: ExternalUpstream | None = None
+    """An OpenAI-compatible server that Tunefleet does not run."""
+    adapters: LabelSelector | None = None
+    """Adapters whose requests may be answered so too, by label: what they get is not their fine-tuned weights. When
+    absent no adapter's are; `{}` is all."""
+
+
 class InferenceEndpointSpec(Schema):
     """Which version of a base model is served, with which adapters, on what and how."""
 
@@ -181,6 +252,13 @@ class InferenceEndpointSpec(Schema):
             "type(self.parallelism.tensor) != int || int(self.parallelism.tensor) * self.parallelism.pipeline <= 64",
             "tensor times pipeline is the number of GPUs of one pod: at most 64",
             field_path=".parallelism",
+        ),
+        Rule(
+            "!has(self.fallback) || !has(self.fallback.external)"
+            " || !has(self.placement.regions) || self.placement.regions.size() == 0"
+            " || (has(self.fallback.external.region) && self.fallback.external.region in self.placement.regions)",
+            "requests stay in placement.regions: set fallback.external.region to the one that the server is in",
+            field_path=".fallback",
         ),
     )
 
@@ -202,6 +280,8 @@ class InferenceEndpointSpec(Schema):
     """Number of engine pods. It is fixed here, or set through the scale subresource."""
     rollout: EndpointRollout = EndpointRollout()
     """How a new revision replaces the old one."""
+    fallback: Fallback | None = None
+    """Who answers when the endpoint's own engines cannot: while none is ready or reachable, or while they fail."""
 
 
 class EndpointPlan(Schema):
@@ -279,6 +359,15 @@ class InferenceEndpointStatus(ObjectStatus):
 
 class InferenceEndpoint(Schema):
     """Engine pods that serve one version of a base model and the adapters selected for it."""
+
+    rules = (
+        Rule(
+            "!has(self.spec.fallback) || !has(self.spec.fallback.endpointRef)"
+            " || self.spec.fallback.endpointRef.name != self.metadata.name",
+            "an endpoint cannot stand in for itself: name another one in fallback.endpointRef",
+            field_path=".spec.fallback.endpointRef",
+        ),
+    )
 
     metadata: ObjectMeta
     spec: InferenceEndpointSpec

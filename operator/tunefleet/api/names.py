@@ -25,6 +25,9 @@ COMPONENT = "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "tunefleet"
 
+GATEWAY_ACCOUNT = "tunefleet-gateway"
+"""ServiceAccount of the gateways, in the operator's namespace."""
+
 ENGINE_PORT = 8000
 AGENT_PORT = 8001
 

@@ -2,9 +2,10 @@
 
 from typing import assert_never
 
-from tunefleet.plan.decision import Child, EndpointAccess, InspectionJob, RevisionWorkload
+from tunefleet.plan.decision import Child, EndpointAccess, FallbackAccess, InspectionJob, RevisionWorkload
 
 from .engine_deployment import engine_deployment
+from .fallback_access import fallback_role, fallback_role_binding
 from .inspection_job import inspection_job
 from .metadata import Json
 from .network_policy import network_policy
@@ -23,6 +24,8 @@ def manifests(child: Child) -> tuple[Json, ...]:
     match child:
         case EndpointAccess():
             return tuple(build(child) for build in _ACCESS)
+        case FallbackAccess():
+            return fallback_role(child), fallback_role_binding(child)
         case RevisionWorkload():
             return (engine_deployment(child),)
         case InspectionJob():

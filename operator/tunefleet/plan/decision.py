@@ -51,6 +51,15 @@ class EndpointAccess:
 
 
 @dataclass(frozen=True)
+class FallbackAccess:
+    """What gateways need to use an endpoint's fallback: the Secret with its API key."""
+
+    owner: Owner
+    secret_name: str
+    operator_namespace: str
+
+
+@dataclass(frozen=True)
 class RevisionWorkload:
     """The Deployment of one revision."""
 
@@ -60,7 +69,7 @@ class RevisionWorkload:
     replicas: int
 
 
-Child = InspectionJob | EndpointAccess | RevisionWorkload
+Child = InspectionJob | EndpointAccess | FallbackAccess | RevisionWorkload
 
 
 @dataclass(frozen=True)

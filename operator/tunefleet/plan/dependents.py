@@ -26,7 +26,7 @@ def dependents(facts: Facts, ref: ObjectRef) -> frozenset[ObjectRef]:
         case "LoRAAdapter":
             found = [ref, *_endpoints_of(facts, ref), *_contending(facts)]
         case "InferenceEndpoint":
-            found = [ref, *_adapters_of(facts, Key(ref.namespace, ref.name))]
+            found = [ref, *_adapters_of(facts, Key(ref.namespace, ref.name)), *_falling_back_on(facts, ref)]
         case "Pod":
             found = list(_of_pod(facts, Key(ref.namespace, ref.name)))
         case "Node":
@@ -78,6 +78,14 @@ def _adapters_of(facts: Facts, endpoint: Key) -> Iterator[ObjectRef]:
     for key, adapter in facts.adapters.items():
         if key.namespace == endpoint.namespace and (known is None or _same_base(known, adapter)):
             yield ObjectRef("LoRAAdapter", *key)
+
+
+def _falling_back_on(facts: Facts, other: ObjectRef) -> Iterator[ObjectRef]:
+    """Endpoints whose fallback is this one."""
+    for key, endpoint in facts.endpoints.items():
+        reference = endpoint.spec.fallback.endpoint_ref if endpoint.spec.fallback else None
+        if key.namespace == other.namespace and reference is not None and reference.name == other.name:
+            yield ObjectRef("InferenceEndpoint", *key)
 
 
 def _same_base(endpoint: InferenceEndpoint, adapter: LoRAAdapter) -> bool:

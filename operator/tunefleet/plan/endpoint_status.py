@@ -11,6 +11,7 @@ from tunefleet.api.names import ANNOTATION_ENGINE_NAME, LABEL_BASE_VERSION, LABE
 
 from .child_failures import deployment_failure, first_failure
 from .endpoint_history import Takeover, history
+from .fallback_standing import Standing as FallbackStanding
 from .finding import Finding
 from .observed import ObservedRevision
 from .orphans import listed
@@ -40,6 +41,7 @@ class EndpointView:
     """Adapters that keep a revision alive, by its name."""
     unread: tuple[str, ...] = ()
     """Adapters that move along with the base, whose active version is still being read."""
+    fallback: FallbackStanding | None = None
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -75,7 +77,9 @@ def endpoint_status(view: EndpointView, now: datetime) -> InferenceEndpointStatu
     summary = summarize(_obstacle(view), _answered(view))
     return InferenceEndpointStatus(
         observed_generation=generation,
-        conditions=conditions(endpoint.status.conditions, summary, generation=generation, now=now),
+        conditions=conditions(
+            endpoint.status.conditions, summary, generation=generation, now=now, fallback=view.fallback
+        ),
         plan=endpoint_plan(view.wanted) if view.wanted else endpoint.status.plan,
         revisions=_revisions(view),
         history=history(endpoint.status.history, _takeover(view), endpoint.spec, rfc3339(now)),

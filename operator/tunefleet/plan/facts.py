@@ -117,6 +117,8 @@ class Facts:
     """By living gateway pod: its latest report; None while it has not answered yet, which is not the same as idle."""
     inspections: Mapping[InspectionRequest, Inspection] = field(default_factory=_empty)
     """Questions asked of agents by this process; nothing is lost when they are forgotten."""
+    secrets: Mapping[Key, bool] = field(default_factory=_empty)
+    """Whether a Secret that a fallback names exists, for those that were looked for."""
 
     @cached_property
     def name_owners(self) -> Mapping[str, Served]:

@@ -13,11 +13,12 @@ from tunefleet.engine.adapters_api import DesiredAdapter
 from .asked import Asked, asked
 from .assignments import assigned, good_pods, orders
 from .credentials import endpoint_credentials
-from .decision import Child, Decision, EndpointAccess, Owner, RevisionWorkload
+from .decision import Child, Decision, EndpointAccess, FallbackAccess, Owner, RevisionWorkload
 from .endpoint_status import EndpointView, endpoint_status
 from .facts import Facts, Key, ObjectRef
+from .fallback_standing import fallback_access_name, fallback_secret, fallback_standing
 from .holdings import Holding, holdings, leaving_seconds
-from .observed import ObservedRevision, missing_revision, observed_revisions
+from .observed import ObservedRevision, controller_uid, missing_revision, observed_revisions
 from .orphans import Orphans, orphans, serving_base, would_orphan
 from .outcome import condition_events, status_patches
 from .pinning import pinning_adapters
@@ -31,6 +32,8 @@ from .target import BaseTarget, endpoint_target
 from .wanted_revision import WantedRevision, wanted_revision
 
 KIND = "InferenceEndpoint"
+SECRET_RETRY_SECONDS = 15.0
+"""Between two looks for a fallback's Secret that is missing: Secrets are not watched."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,18 @@ def decide(facts: Facts, key: Key, now: datetime) -> Decision:
     scene = _scene(facts, endpoint, now)
     shared = _shared(scene)
     steps = _advance(scene, shared, now)
-    status = endpoint_status(_view(scene, steps), now)
+    status = endpoint_status(_view(facts, scene, steps), now)
     ref = scene.owner.ref
     return Decision(
         children=_children(facts, scene, steps, shared),
-        delete=_deletions(scene, steps),
+        delete=(*_deletions(scene, steps), *_stale_access(facts, scene)),
         assignments=dict(_orders(scene, steps)),
         statuses=status_patches(ref, endpoint.status, status),
         events=(
             *condition_events(ref, endpoint.metadata, endpoint.status, status),
             *_takeover_events(ref, endpoint, status),
         ),
-        requeue_after=_requeue(scene, steps, now),
+        requeue_after=_requeue(facts, scene, steps, now),
         why=tuple(_why(scene, steps)),
     )
 
@@ -99,7 +102,7 @@ def _target(facts: Facts, endpoint: InferenceEndpoint) -> tuple[BaseTarget | Obs
     return would_orphan(target.version, serving_base(endpoint), left.stranded), left
 
 
-def _view(scene: _Scene, steps: tuple[Step, ...]) -> EndpointView:
+def _view(facts: Facts, scene: _Scene, steps: tuple[Step, ...]) -> EndpointView:
     return EndpointView(
         scene.endpoint,
         scene.observed,
@@ -109,6 +112,7 @@ def _view(scene: _Scene, steps: tuple[Step, ...]) -> EndpointView:
         scene.adapters,
         _pins(scene, steps),
         scene.orphans.unread,
+        fallback_standing(scene.endpoint, facts.endpoints, facts.secrets),
     )
 
 
@@ -171,9 +175,27 @@ def _enough(scene: _Scene, revision: ObservedRevision) -> int:
 def _children(facts: Facts, scene: _Scene, steps: Sequence[Step], shared: Shares | None) -> tuple[Child, ...]:
     counts = shared.replicas if shared else {}
     workloads = tuple(_workloads(facts.settings.pod_template, scene, steps, counts))
+    fallback = tuple(_fallback_access(facts, scene))
     if not workloads and not scene.observed:
-        return ()
-    return (_access(facts, scene), *workloads)
+        return fallback
+    return (_access(facts, scene), *fallback, *workloads)
+
+
+def _fallback_access(facts: Facts, scene: _Scene) -> Iterable[FallbackAccess]:
+    secret = fallback_secret(scene.endpoint)
+    if secret is not None:
+        yield FallbackAccess(scene.owner, secret.name, facts.settings.namespace)
+
+
+def _stale_access(facts: Facts, scene: _Scene) -> Iterable[Deletion]:
+    """What gateways were granted for a fallback that is no more."""
+    if fallback_secret(scene.endpoint) is not None:
+        return
+    for kind in ("RoleBinding", "Role"):
+        ref = ObjectRef(kind, scene.owner.ref.namespace, fallback_access_name(scene.owner.ref.name))
+        observed = facts.children.get(ref)
+        if observed is not None and controller_uid(observed) == scene.owner.uid:
+            yield Deletion(ref, observed["metadata"]["uid"])
 
 
 def _access(facts: Facts, scene: _Scene) -> EndpointAccess:
@@ -231,8 +253,11 @@ def _pins(scene: _Scene, steps: Sequence[Step]) -> dict[str, tuple[str, ...]]:
     return {name: adapters for name, adapters in pins.items() if adapters}
 
 
-def _requeue(scene: _Scene, steps: Sequence[Step], now: datetime) -> float | None:
+def _requeue(facts: Facts, scene: _Scene, steps: Sequence[Step], now: datetime) -> float | None:
     times = [expiry(steps, scene.endpoint.spec.rollout.keep_warm, now)]
+    secret = fallback_secret(scene.endpoint)
+    if secret is not None and not facts.secrets.get(secret, True):
+        times.append(SECRET_RETRY_SECONDS)
     times.extend(leaving_seconds(adapter, now) for adapter in scene.adapters)
     return min((t for t in times if t is not None), default=None)
 

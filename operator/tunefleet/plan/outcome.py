@@ -20,6 +20,7 @@ UNEVENTFUL = frozenset(
         Reason.PROGRESSING,
         Reason.CANARY,
         Reason.PAUSED,
+        Reason.RESOLVED,
     }
 )
 """Reasons that nobody has to act on."""

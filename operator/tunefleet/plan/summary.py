@@ -4,6 +4,7 @@ Ready       True: what is routed answers. Unknown: work is under way. False: bro
 Reconciling present and True while the spec is not reached yet and waiting helps.
 Stalled     present and True when only a change by somebody can help.
 RolledBack  present and True when a canary was taken back.
+FallbackReady present where an endpoint has a fallback; Ready does not depend on it.
 
 An object whose *new* version is refused while the former one serves is Ready=True (clients are answered, nobody is
 to be woken) and Stalled=True with the refusal: kstatus, Helm and Argo CD call that failed, a pager on Ready does not.
@@ -20,7 +21,7 @@ from tunefleet.api.conditions import Condition, ConditionType, Reason, Status, s
 from .finding import Finding
 from .times import rfc3339
 
-_ORDER = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.ROLLED_BACK)
+_ORDER = tuple(ConditionType)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def conditions(
     generation: int,
     now: datetime,
     rolled_back: Finding | None = None,
+    fallback: tuple[Status, Finding] | None = None,
 ) -> tuple[Condition, ...]:
     """The conditions in a fixed order, so that equal statuses are equal; absent ones were not True."""
     wanted: dict[ConditionType, tuple[Status, Finding]] = {ConditionType.READY: (summary.ready, summary.finding)}
@@ -101,6 +103,8 @@ def conditions(
         wanted[ConditionType.STALLED] = ("True", summary.stalled)
     if rolled_back:
         wanted[ConditionType.ROLLED_BACK] = ("True", rolled_back)
+    if fallback:
+        wanted[ConditionType.FALLBACK_READY] = fallback
     result = existing
     for type_, (status, finding) in wanted.items():
         message = finding.message[:MAX_MESSAGE]

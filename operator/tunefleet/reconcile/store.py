@@ -55,6 +55,7 @@ class Store:
         self.reports: dict[Key, AdaptersReport] = {}
         self.gateways: dict[Key, DemandReport | None] = {}
         self.inspections: dict[InspectionRequest, Inspection] = {}
+        self.secrets: dict[Key, bool] = {}
         self._base_models: dict[Key, BaseModel] = {}
         self._adapters: dict[Key, LoRAAdapter] = {}
         self._endpoints: dict[Key, InferenceEndpoint] = {}
@@ -116,6 +117,10 @@ class Store:
         for obj in listed.values():
             self.put(obj)
 
+    def endpoint(self, key: Key) -> InferenceEndpoint | None:
+        """An endpoint as last seen."""
+        return self._endpoints.get(key)
+
     def view(self) -> Facts:
         """The present, for use before the next await: it changes with the store."""
         return Facts(
@@ -129,6 +134,7 @@ class Store:
             reports=MappingProxyType(self.reports),
             gateways=MappingProxyType(self.gateways),
             inspections=MappingProxyType(self.inspections),
+            secrets=MappingProxyType(self.secrets),
         )
 
     def facts(self) -> Facts:
@@ -144,6 +150,7 @@ class Store:
             reports=dict(self.reports),
             gateways=dict(self.gateways),
             inspections=dict(self.inspections),
+            secrets=dict(self.secrets),
         )
 
     def _place(self, ref: ObjectRef) -> tuple[dict[Any, Any], Any]:
