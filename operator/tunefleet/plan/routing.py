@@ -13,6 +13,7 @@ and tells them from what is unknown (404).
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from tunefleet.api.base_model import BaseModel
@@ -22,6 +23,7 @@ from tunefleet.api.names import ENGINE_PORT, version_name
 from tunefleet.engine.adapters_api import AdaptersReport, AdapterState
 
 from .facts import Key
+from .fallback import fallbacks
 from .route_table import (
     Backend,
     EnginePod,
@@ -81,8 +83,12 @@ def build_table(
     owned = owners((*bases, *adapters))
     running = tuple(_running(endpoints, sorted(pods, key=lambda pod: pod.key), reports, engine_port))
     holders = _holders(running)
+    exact = _exact_routes(owned, holders, _expected(owned, endpoints))
     aliases = _aliases(owned, holders, running, endpoints)
-    routes = _exact_routes(owned, holders, _expected(owned, endpoints)) | aliases
+    serving = [pod.backend for pod in running if pod.tier == SERVING]
+    for name, fallback in fallbacks(owned, endpoints, serving, exact).items():
+        aliases[name] = replace(aliases[name], fallback=fallback)
+    routes = exact | aliases
     parents = {Key(base.metadata.namespace, base.metadata.name): base.served_name for base in bases}
     trials = tuple([route for route in aliases.values() if route.trial])
     return RouteTable(routes, tuple(_models(owned, routes, parents)), trials)
