@@ -21,17 +21,21 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """One more."""
+        """One more; a clock that seems to go back counts as no time."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        if value > 0.0:
+            self.total += value
 
 
 @final
 class Latency:
-    """The times of one operation (a path) of one version."""
+    """The times of one operation (a path) of one version, in seconds."""
 
     def __init__(self) -> None:
         self.duration = Histogram(DURATION_BOUNDS)
+        """Of requests with outcome 2xx."""
+        self.failed: dict[str, Histogram] = {}
+        """Of the others, by outcome."""
         self.first_token = Histogram(FIRST_TOKEN_BOUNDS)
         self.per_token = Histogram(PER_TOKEN_BOUNDS)
 
@@ -56,8 +60,18 @@ class Series:
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.without_usage = 0
-        """Answers below 400 that did not say how many tokens they took."""
+        """Answers with status 200 that did not say how many tokens they took."""
         self.retries = 0
+
+
+@final
+class Account:
+    """What the keys of one tenant used."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
 
 
 @final
@@ -79,6 +93,8 @@ class Counters:
         """Of clients, now."""
         self.models = 0
         """Served names that some engine can answer."""
+        self.routes = 0
+        """Names in the route table."""
         self.table_builds = 0
         self.table_seconds = 0.0
         """That the last route table took."""
