@@ -149,7 +149,7 @@ def table(*engines: Engine, **more: Route) -> RouteTable:
     route = Route(MODEL, (Target(ENGINE_NAME, 100, backends),))
     exact = {ENGINE_NAME: route, f"{MODEL}@v4": route} if backends else {}
     models = (ServedModel(MODEL, "2026-11-21T12:00:00Z", "tiny-chat", (ENGINE_NAME,)),) if backends else ()
-    return RouteTable({MODEL: route, **exact, **more}, models)
+    return RouteTable({MODEL: route, **exact, **more}, models, backends=backends)
 
 
 @dataclass

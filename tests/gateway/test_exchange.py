@@ -129,7 +129,8 @@ async def test_an_engine_that_takes_no_connection_costs_one_other_try() -> None:
     async with engine(pod="good") as good, engine(pod="bad") as bad:
         dead = Engine(pod="dead", port=1)
         async with gateway(dead, good) as front, await front.client() as client:
-            front.state.balancer.started(good.backend)  # so that the dead one is tried first
+            for _ in range(3):
+                front.state.balancer.started(good.backend)  # so that the dead one is tried first
             await client.send(post(ASK))
             assert (await client.response()).status == 200
             assert (len(good.received), front.metric("retries_total")) == (1, 1)

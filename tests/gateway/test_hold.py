@@ -158,6 +158,9 @@ async def test_a_pod_that_comes_back_under_its_address_is_found_by_its_agents_re
     async with engine() as upstream:
         away = replace(upstream, port=1)
         async with gateway(away, settings=HOLD) as front, asking(front, 3) as clients:
+            pod = front.state.balancer.pod(upstream.backend.pod)
+            assert pod is not None
+            pod.port = upstream.port
             front.state.swap(table(upstream))
             for _ in range(5):
                 await asyncio.sleep(0)  # a pass over the queue was asked for, and finds no living pod

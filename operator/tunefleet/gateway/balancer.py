@@ -1,18 +1,109 @@
-"""Which engine gets a request: of those that hold the version, the one with the least in flight.
+"""Which pod gets a request: of those that hold the version, one that is healthy, by prompt prefix and load.
 
-Counts are this process's own. Ties rotate. A pod that refused a connection is left out for a moment, unless nothing
-else is left; requests that were held wait for a sign of life from it: a report of its agent, or an answer.
+Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA
+2018): each request has a point, each pod scores the point, and the pod with the highest score gets it (rendezvous
+hashing), so that prompts that begin alike meet the same prefix cache. A pod that has more than LOAD_FACTOR times the
+average in flight gets no more: then the least busy one does, and of those that are equally busy the one with the higher
+score. Counts in flight are this process's own.
+
+Pods that are out (health.py) are no candidates. When all are out, those that gave bad answers are better than an error;
+those that take no connection are not.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple, final
 
 from tunefleet.plan.facts import Key
-from tunefleet.plan.route_table import Backend, Route, Target
+from tunefleet.plan.route_table import Backend, Route, RouteTable, Target
 
-SHUN_SECONDS = 1.0
-"""How long a pod that refused a connection is left out."""
+from .health import BUSY, REFUSED, Health
+from .pods import Pod, engine_lines
+from .series import Series
+
+_PRIME = 2**31 - 1
+
+
+@final
+class Lane:
+    """One version with the pods that hold it, for as long as the table stays."""
+
+    def __init__(self, engine_name: str, series: Series, pods: tuple[Pod, ...], fallback: str = "") -> None:
+        self.engine_name = engine_name
+        self.name = b'"%b"' % engine_name.encode()
+        """As JSON, quotes included."""
+        self.fallback = fallback
+        """Whose weights answer instead of those that were asked for: `endpoint/NAME`, `external/NAME`, or empty."""
+        self.answer_lines = f"x-tunefleet-model: {engine_name}\r\n".encode()
+        """Header lines that say what answered."""
+        if fallback:
+            self.answer_lines += f"x-tunefleet-fallback: {fallback}\r\n".encode()
+        self.series = series
+        self.pods = pods
+
+    def choose(self, point: int, now: float, avoid: Collection[Key] = (), alive: bool = False) -> Pod | None:
+        """The pod for a request; None when there is none. With one pod `point` says nothing.
+
+        None of the pods of `avoid`; with `alive` none that took no connection and gave no sign of life since.
+        """
+        pods = self.pods
+        plain = not avoid and not alive
+        if plain:
+            for pod in pods:
+                if not pod.health.clean:
+                    plain = False
+                    break
+        if plain:
+            return pick(pods, point)
+        return self._choose_healthy(point, now, avoid, alive)
+
+    def started(self, pod: Pod) -> None:
+        """A request goes there."""
+        pod.in_flight += 1
+
+    def finished(self, pod: Pod) -> None:
+        """A request that `started` is over, or goes elsewhere."""
+        pod.in_flight -= 1
+        if pod.in_flight == 0 and not pod.health.clean:
+            pod.health.idle()
+
+    def _choose_healthy(self, point: int, now: float, avoid: Collection[Key], alive: bool) -> Pod | None:
+        allowed = [pod for pod in self.pods if pod.key not in avoid]
+        good = [pod for pod in allowed if pod.health.open(now) and not (alive and pod.health.why == REFUSED)]
+        chosen = pick(good or least_bad(allowed), point)
+        if chosen is not None:
+            chosen.health.chosen(now)
+        return chosen
+
+
+def pick(pods: Sequence[Pod], point: int) -> Pod | None:
+    """The pod with the highest score for the point, unless it is too busy; then the least busy one."""
+    count = len(pods)
+    if count < 2:
+        return pods[0] if count else None
+    first = least = pods[0]
+    highest = least_score = -1
+    total = 0
+    fewest = first.in_flight
+    for pod in pods:
+        score = (pod.factor * point + pod.shift) % _PRIME
+        load = pod.in_flight
+        total += load
+        if score > highest:
+            highest = score
+            first = pod
+        if load < fewest or (load == fewest and score > least_score):
+            fewest = load
+            least = pod
+            least_score = score
+    # in_flight + 1 <= ceil(1.25 * (total + 1) / count), in whole numbers
+    return first if 4 * count * first.in_flight < 5 * (total + 1) else least
+
+
+def least_bad(pods: Sequence[Pod]) -> list[Pod]:
+    """Of pods that are all out: those that asked for a pause, else those that failed."""
+    busy = [pod for pod in pods if pod.health.why == BUSY]
+    return busy or [pod for pod in pods if pod.health.why != REFUSED]
 
 
 class Choice(NamedTuple):
@@ -22,74 +113,112 @@ class Choice(NamedTuple):
     backend: Backend
 
 
+@final
 class Balancer:
-    """Requests in flight a pod, and pods left out."""
+    """The pods that are known, and the lanes of the present table."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        authorization: Callable[[Backend], bytes],
+        series: Callable[[str], Series],
+        ejections: dict[str, int],
+    ) -> None:
+        """`authorization`: the header line for an engine; `series`: the counts of an engine name; `ejections`: by
+        reason, counted up."""
         self._clock = clock
-        self._in_flight: Counter[Key] = Counter()
-        self._shunned: dict[Key, float] = {}
-        self._silent: set[Key] = set()
-        self._turn = 0
+        self._authorization = authorization
+        self._series = series
+        self._ejections = ejections
+        self._pods: dict[Key, Pod] = {}
+        self._leaving: list[Pod] = []
+        self._lanes: dict[int, Lane] = {}
+        self._targets: list[Target] = []
+        """Keeps alive what the keys of `_lanes` are the ids of."""
+        self._old: Counter[Key] = Counter()
+
+    def lane(self, target: Target) -> Lane:
+        """The target's lane, the same one until the next table."""
+        found = self._lanes.get(id(target))
+        if found is None:
+            pods = tuple([self._pod(backend) for backend in target.backends])
+            found = Lane(target.engine_name, self._series(target.engine_name), pods)
+            self._lanes[id(target)] = found
+            self._targets.append(target)
+        return found
+
+    def pod(self, key: Key) -> Pod | None:
+        """The pod of this name."""
+        return self._pods.get(key)
+
+    def pods(self) -> list[Pod]:
+        """All of them, and those that left the table with connections or requests."""
+        return [*self._pods.values(), *self._leaving]
+
+    def follow(self, table: RouteTable) -> None:
+        """Lanes are made anew when they are asked for; pods stay as long as the table has their address."""
+        self._lanes.clear()
+        self._targets.clear()
+        known = {backend.pod: backend for backend in table.backends}
+        for key in [key for key in self._pods if key not in known]:
+            self._leaving.append(self._pods.pop(key))
+        for backend in table.backends:
+            self._pod(backend)
+        self._leaving = [pod for pod in self._leaving if pod.idle or pod.in_flight]
+
+    def forgive(self, key: Key) -> bool:
+        """This pod gave a sign of life. True when it was waited for."""
+        pod = self._pods.get(key)
+        return pod is not None and pod.health.alive()
+
+    def _pod(self, backend: Backend) -> Pod:
+        known = self._pods.get(backend.pod)
+        if known is not None and (known.host, known.port) == (backend.ip, backend.port):
+            if known.backend != backend:
+                self._dress(known, backend)
+            return known
+        if known is not None:
+            self._leaving.append(known)
+        made = Pod(backend.pod, backend.ip, backend.port, Health(self._ejections))
+        self._dress(made, backend)
+        self._pods[backend.pod] = made
+        return made
+
+    def _dress(self, pod: Pod, backend: Backend) -> None:
+        pod.backend = backend
+        pod.authorization = self._authorization(backend)
+        pod.answer_lines = engine_lines(backend)
+
+    # --- until exchange.py goes by lanes
 
     def choose(self, target: Target, avoid: Collection[Key] = (), *, alive: bool = False) -> Backend | None:
-        """The version's least busy engine; None when there is none.
-
-        None of the pods of `avoid`; with `alive` none that refused its last connection.
-        """
-        backends = target.backends
-        if avoid:
-            backends = tuple(b for b in backends if b.pod not in avoid)
-        if self._silent:
-            backends = tuple(b for b in backends if b.pod not in self._silent) if alive else self._unshunned(backends)
-        return self._least_busy(backends) if backends else None
+        """The version's engine for a request."""
+        pod = self.lane(target).choose(0, self._clock(), avoid, alive)
+        return pod.backend if pod else None
 
     def started(self, backend: Backend) -> None:
         """A request goes to this pod."""
-        self._in_flight[backend.pod] += 1
+        self._pod(backend).in_flight += 1
 
     def finished(self, backend: Backend) -> None:
         """A request that `started` is over."""
-        self._in_flight[backend.pod] -= 1
-        if not self._in_flight[backend.pod]:
-            del self._in_flight[backend.pod]
+        self._pod(backend).in_flight -= 1
 
-    def in_flight(self, pod: Key) -> int:
+    def in_flight(self, key: Key) -> int:
         """Requests at this pod now."""
-        return self._in_flight[pod]
+        pod = self._pods.get(key)
+        return pod.in_flight if pod else 0
 
     def shun(self, backend: Backend) -> None:
         """This pod refused a connection."""
-        self._shunned[backend.pod] = self._clock() + SHUN_SECONDS
-        self._silent.add(backend.pod)
+        self._pod(backend).health.refused(self._clock())
 
     @property
     def waits_for_signs(self) -> bool:
         """Some pod refused its last connection."""
-        return bool(self._silent)
-
-    def forgive(self, pod: Key) -> bool:
-        """This pod gave a sign of life. True when it was waited for."""
-        if pod not in self._silent:
-            return False
-        self._silent.discard(pod)
-        self._shunned.pop(pod, None)
-        return True
+        return any(not pod.health.clean for pod in self._pods.values())
 
     def keep(self, routes: Iterable[Route]) -> None:
         """Forget what is remembered of pods that are on no route."""
-        if self._silent:
-            known = {backend.pod for route in routes for target in route.targets for backend in target.backends}
-            self._silent &= known
-            self._shunned = {pod: until for pod, until in self._shunned.items() if pod in known}
-
-    def _unshunned(self, backends: tuple[Backend, ...]) -> tuple[Backend, ...]:
-        now = self._clock()
-        return tuple(b for b in backends if self._shunned.get(b.pod, now) <= now) or backends
-
-    def _least_busy(self, backends: tuple[Backend, ...]) -> Backend:
-        if len(backends) == 1:
-            return backends[0]
-        self._turn += 1
-        start = self._turn % len(backends)
-        return min(backends[start:] + backends[:start], key=lambda backend: self._in_flight[backend.pod])
+        backends = {b.pod: b for route in routes for target in route.targets for b in target.backends}
+        self.follow(RouteTable(backends=tuple(backends.values())))

@@ -1,21 +1,26 @@
 """What every connection of one gateway process shares."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from typing import final
 
 from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
 from tunefleet.plan.facts import Key
-from tunefleet.plan.route_table import Backend, RouteTable
+from tunefleet.plan.route_table import Backend, Route, RouteTable
 
+from .access import Access
 from .answers import Answer, model_list
 from .balancer import Balancer
 from .demand import Demand
-from .engines import EnginePool
+from .engine_pool import EnginePool
+from .head_cache import HeadCache
 from .hold import Hold
 from .metrics import Metrics
+from .request_ids import RequestIds
+from .response_head import ResponseHeadCache
 from .settings import Settings
+from .telemetry import Telemetry
 
 
 class EngineKeys:
@@ -23,48 +28,64 @@ class EngineKeys:
 
     def __init__(self, fleet_key: bytes) -> None:
         self._fleet_key = fleet_key
-        self.header = lru_cache(maxsize=4096)(self._header)
-        """The Authorization line for an endpoint's engines, by namespace and endpoint."""
-
-    def _header(self, namespace: str, endpoint: str) -> bytes:
-        return f"authorization: Bearer {derive(self._fleet_key, ENGINE_PURPOSE, namespace, endpoint)}\r\n".encode()
+        self._lines: dict[tuple[str, str], bytes] = {}
 
     def of(self, backend: Backend) -> bytes:
-        """The Authorization line for one engine."""
-        return self.header(backend.pod.namespace, backend.endpoint)
+        """The Authorization line for one engine; each endpoint has a key of its own."""
+        where = backend.pod.namespace, backend.endpoint
+        line = self._lines.get(where)
+        if line is None:
+            key = derive(self._fleet_key, ENGINE_PURPOSE, *where)
+            line = self._lines[where] = f"authorization: Bearer {key}\r\n".encode()
+        return line
 
 
-@dataclass
+@final
 class GatewayState:
     """The route table, swapped as a whole by one assignment, and what requests are counted in."""
 
-    settings: Settings
-    keys: EngineKeys
-    clock: Callable[[], float]
-    """Monotonic seconds: the loop's."""
-    metrics: Metrics = field(default_factory=Metrics)
-    draining: bool = False
-    """No new connections; every answer from now on closes its own."""
-
-    def __post_init__(self) -> None:
-        self.balancer = Balancer(self.clock)
-        self.pool = EnginePool(self.clock, self.settings.timeouts.connect)
-        self.hold = Hold(self.settings.hold, self.clock, self.metrics)
-        self.demand = Demand(self.metrics, self.hold, self.clock, lambda: datetime.now(UTC))
-        self._table = RouteTable()
-        self._models: Answer | None = None
-
-    @property
-    def table(self) -> RouteTable:
+    def __init__(
+        self,
+        settings: Settings,
+        keys: EngineKeys,
+        clock: Callable[[], float] = time.monotonic,
+        access: Access | None = None,
+    ) -> None:
+        """`clock`: monotonic seconds. Open to everybody without `access`."""
+        self.settings = settings
+        self.clock = clock
+        self.access = access if access is not None else Access()
+        self.telemetry = Telemetry(clock)
+        self.metrics = Metrics(self.telemetry)
+        self.draining = False
+        """No new connections; every answer from now on closes its own."""
+        self.now: float = clock()
+        """The time of the last sweep, so up to a second ago: good enough for deadlines, and free."""
+        self.engine_timeout: float = settings.timeouts.engine
+        self.idle_timeout: float = settings.timeouts.idle
+        self.request_ids = RequestIds()
+        self.heads = HeadCache()
+        self.response_heads = ResponseHeadCache()
+        self.balancer = Balancer(clock, keys.of, self.telemetry.series, self.telemetry.counters.ejections)
+        self.pool = EnginePool(self.balancer.pods, settings.timeouts.connect)
+        self.hold = Hold(settings.hold, clock, self.telemetry.counters)
+        self.demand = Demand(self.telemetry, self.hold, clock, lambda: datetime.now(UTC))
+        self.table = RouteTable()
         """Where models go, now."""
-        return self._table
+        self.routes: Mapping[str, Route] = {}
+        """The table's."""
+        self._models: Answer | None = None
 
     def swap(self, table: RouteTable) -> None:
         """Route by this table from the next request on; requests on their way keep their engine."""
-        self._table, self._models = table, None
-        self.metrics.models.set(len(table.models))
-        self.metrics.keep(table.routes)
-        self.balancer.keep(table.routes.values())
+        self.table = table
+        self.routes = table.routes
+        self._models = None
+        counters = self.telemetry.counters
+        counters.models = len(table.models)
+        counters.routes = len(table.routes)
+        self.telemetry.keep(table.routes)
+        self.balancer.follow(table)
         self.demand.follow(table)
         self.hold.follow(table)
 
@@ -75,12 +96,14 @@ class GatewayState:
 
     def sweep(self) -> None:
         """What is looked at about once a second."""
-        self.pool.sweep()
+        self.now = self.clock()
+        self.pool.sweep(self.now)
         self.hold.probe()
         self.demand.look()
+        self.telemetry.sweep()
 
     def models(self) -> Answer:
         """GET /v1/models, rendered once a table."""
         if self._models is None:
-            self._models = model_list(self._table)
+            self._models = model_list(self.table)
         return self._models

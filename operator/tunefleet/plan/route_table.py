@@ -49,6 +49,8 @@ class Backend:
     """Name of its InferenceEndpoint, of the pod's namespace."""
     base_engine_name: str
     """The base that it runs, NAME@vN-DIGEST8."""
+    region: str = ""
+    """Where it runs; empty when nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ class Route:
     """The step of a canary that has traffic under this name."""
     awaited: bool = True
     """Whether an engine may come that answers: not when no endpoint serves the base, or the one version was refused."""
+    namespace: str = ""
+    """Of the object that the name belongs to."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the object that the name belongs to."""
     fallback: "Fallback | None" = None
     """Who answers when none of these engines can."""
 
@@ -118,6 +124,8 @@ class RouteTable:
     """Served names with at least one engine, sorted."""
     trials: tuple[Route, ...] = ()
     """The routes with a trial."""
+    backends: tuple[Backend, ...] = ()
+    """Every engine that some route leads to, once."""
 
 
 _ENGINE_NAME = re.compile(r"(?P<served>.+)@v(?P<version>\d{1,9})-[0-9a-f]{8}")
