@@ -15,7 +15,7 @@ from tunefleet.kube.client import Client
 from tunefleet.kube.resources import RESOURCES
 
 Json = dict[str, Any]
-KINDS = ("BaseModel", "LoRAAdapter", "InferenceEndpoint", "Pod")
+KINDS = ("BaseModel", "LoRAAdapter", "InferenceEndpoint", "Pod", "Secret")
 
 
 class FakeApi:
@@ -28,6 +28,7 @@ class FakeApi:
         self._told: defaultdict[str, list[tuple[int, Json]]] = defaultdict(list)
         self.paths: set[str] = set()
         self.selectors: set[str] = set()
+        self.field_selectors: set[str] = set()
 
     def put(self, kind: str, obj: Json) -> None:
         """Create or replace an object."""
@@ -59,6 +60,7 @@ class FakeApi:
         async def handle(request: web.Request) -> web.StreamResponse:
             self.paths.add(request.path)
             self.selectors.add(request.query.get("labelSelector", ""))
+            self.field_selectors.add(request.query.get("fieldSelector", ""))
             if "watch" in request.query:
                 return await self._watch(kind, request)
             items = list(self._objects[kind].values())

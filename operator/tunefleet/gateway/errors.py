@@ -13,6 +13,10 @@ RETRY_SOON = 1
 """Retry-After, in seconds, when engines took no connection, or this process takes none: it may be over by then."""
 
 
+class EngineProtocolError(Exception):
+    """The engine's bytes are not one HTTP response."""
+
+
 @dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """An error answer of the gateway."""
@@ -80,7 +84,7 @@ def invalid_key(message: str) -> Refusal:
 
 def rate_limited(limit: str, message: str, seconds: float, headers: tuple[tuple[str, str], ...]) -> Refusal:
     """A key's limit is reached; in so many seconds there is room again."""
-    retry_after = max(1, math.ceil(seconds))
+    retry_after = max(1, math.ceil(round(seconds, 3)))
     return Refusal(429, message, "rate_limit_exceeded", retry_after=retry_after, headers=headers, limit=limit)
 
 

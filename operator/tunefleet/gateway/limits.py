@@ -14,6 +14,8 @@ from typing import Final, final
 MINUTE: Final = 60.0
 BYTES_A_TOKEN: Final = 4
 """Of a request's body: English text has four to five, JSON and other scripts have fewer."""
+ROUNDING: Final = 1e-9
+"""Of a request or token, that a bucket may lack by sums of floating-point numbers."""
 
 
 @final
@@ -41,7 +43,12 @@ class Bucket:
         """Seconds until this much is there, or as much as ever will be; 0.0: it is."""
         self._fill(now)
         missing = min(amount, self.capacity) - self.level
-        return missing * MINUTE / self.capacity if missing > 0.0 else 0.0
+        return missing * MINUTE / self.capacity if missing > ROUNDING else 0.0
+
+    def left(self, now: float) -> float:
+        """What is there now."""
+        self._fill(now)
+        return self.level
 
     def _fill(self, now: float) -> None:
         if now > self._at:
@@ -99,6 +106,13 @@ class Limits:
             self.requests.spend(requests, now)
         if self.tokens is not None:
             self.tokens.spend(tokens, now)
+
+    def lower(self, requests: float | None, tokens: float | None, now: float) -> None:
+        """No more than this is left; None: nothing is known of it."""
+        if self.requests is not None and requests is not None:
+            self.requests.spend(max(0.0, self.requests.left(now) - requests), now)
+        if self.tokens is not None and tokens is not None:
+            self.tokens.spend(max(0.0, self.tokens.left(now) - tokens), now)
 
     def _spend(self, requests: int, tokens: int, now: float) -> None:
         self.spent_requests += requests
