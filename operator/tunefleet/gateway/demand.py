@@ -1,6 +1,6 @@
 """What this gateway tells the operator: which adapters are asked for, and how canaries do. See plan/demand.py.
 
-Requests cost nothing more for it: once a second the counts that metrics keep anyway are looked at. Only what cannot
+Requests cost nothing more for it: once a second the counts that metrics need anyway are looked at. Only what cannot
 wait is told at once: a request for an adapter that no engine holds, and a canary that can be looked at again.
 """
 
@@ -19,7 +19,8 @@ from tunefleet.plan.route_table import RouteTable
 from tunefleet.plan.times import rfc3339
 
 from .hold import Hold
-from .metrics import Metrics
+from .telemetry import Telemetry
+from .telemetry import Telemetry
 from .trials import Trials
 
 REMEMBERED_SECONDS = 604800.0
@@ -47,9 +48,9 @@ class Demand:
     """Looks at the counts, and keeps what the operator has to know."""
 
     def __init__(
-        self, metrics: Metrics, hold: Hold, clock: Callable[[], float], wall_clock: Callable[[], datetime]
+        self, telemetry: Telemetry, hold: Hold, clock: Callable[[], float], wall_clock: Callable[[], datetime]
     ) -> None:
-        self._metrics = metrics
+        self._telemetry = telemetry
         self._hold = hold
         self._clock = clock
         self._wall_clock = wall_clock
@@ -58,7 +59,6 @@ class Demand:
         self._looked = clock()
         self._since = rfc3339(wall_clock())
         self._boot = secrets.token_hex(4)
-        self._since = rfc3339(wall_clock())
         self._number = 1
         self._told: tuple[tuple[AdapterDemand, ...], tuple[Trial, ...]] = ((), ())
         self._news = asyncio.Event()
@@ -125,11 +125,11 @@ class Demand:
     def _begun(self) -> Counter[Key]:
         """Requests sent to engines since the last look."""
         found: Counter[Key] = Counter()
-        for name, version in self._metrics.versions():
-            adapter = self._adapter(name) if version.begun else None
+        for series in self._telemetry.versions():
+            adapter = self._adapter(series.model) if series.begun else None
             if adapter is not None:
-                found[adapter] += version.begun
-            version.begun = 0
+                found[adapter] += series.begun
+            series.begun = 0
         return found
 
     def _adapters(self) -> tuple[AdapterDemand, ...]:
@@ -152,9 +152,9 @@ class Demand:
         """Requests at engines, and requests that wait."""
         in_flight: Counter[Key] = Counter()
         waiting: Counter[Key] = Counter()
-        for name, version in self._metrics.versions():
-            if version.running and (adapter := self._adapter(name)):
-                in_flight[adapter] += version.running
+        for series in self._telemetry.versions():
+            if series.running and (adapter := self._adapter(series.model)):
+                in_flight[adapter] += series.running
         for name, count in self._hold.waiting().items():
             if adapter := self._adapter(name):
                 waiting[adapter] += count
