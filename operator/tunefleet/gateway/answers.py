@@ -6,7 +6,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
-from tunefleet.plan.route_table import RouteTable, ServedModel
+from tunefleet.plan.route_table import ServedModel
 
 from .errors import Refusal
 
@@ -55,9 +55,9 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def model_list(table: RouteTable) -> Answer:
+def model_list(models: Iterable[ServedModel]) -> Answer:
     """GET /v1/models."""
-    return Answer(200, json.dumps({"object": "list", "data": [_model(model) for model in table.models]}).encode())
+    return Answer(200, json.dumps({"object": "list", "data": [_model(model) for model in models]}).encode())
 
 
 def one_model(models: Iterable[ServedModel], name: str) -> Answer | None:

@@ -2,6 +2,7 @@
 
 from urllib.parse import unquote
 
+from .access import Tenant
 from .answers import Answer, one_model
 from .errors import no_route, unknown_model, wrong_method
 from .request_head import RequestHead
@@ -24,8 +25,14 @@ def goes_to_engine(head: RequestHead) -> bool:
     return True
 
 
-def answer_here(head: RequestHead, state: GatewayState) -> Answer:
-    """The gateway's own answer. Raises Refusal for paths that do not exist."""
+def needs_key(head: RequestHead) -> bool:
+    """Whether only tenants get an answer: to all but the probe of load balancers."""
+    return head.path != HEALTH_PATH
+
+
+def answer_here(head: RequestHead, state: GatewayState, tenant: Tenant) -> Answer:
+    """The gateway's own answer. Raises Refusal for paths that do not exist, and for models that the tenant may not
+    see: as if they did not exist."""
     path = head.path
     name = path.removeprefix(MODELS_PATH + "/")
     if path not in {MODELS_PATH, HEALTH_PATH} and (name == path or not name):
@@ -35,12 +42,12 @@ def answer_here(head: RequestHead, state: GatewayState) -> Answer:
     if path == HEALTH_PATH:
         return Answer(200, b"ok\n", "text/plain; charset=utf-8")
     if path == MODELS_PATH:
-        return state.models()
-    return _model(unquote(name), state)
+        return state.models(tenant)
+    return _model(unquote(name), state, tenant)
 
 
-def _model(name: str, state: GatewayState) -> Answer:
-    answer = one_model(state.table.models, name)
+def _model(name: str, state: GatewayState, tenant: Tenant) -> Answer:
+    answer = one_model(state.visible(tenant), name)
     if answer is None:
         raise unknown_model(name)
     return answer

@@ -7,9 +7,9 @@ from typing import final
 
 from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
 from tunefleet.plan.facts import Key
-from tunefleet.plan.route_table import Backend, Route, RouteTable
+from tunefleet.plan.route_table import Backend, Route, RouteTable, ServedModel
 
-from .access import Access
+from .access import Access, Tenant
 from .answers import Answer, model_list
 from .balancer import Balancer
 from .demand import Demand
@@ -102,8 +102,15 @@ class GatewayState:
         self.demand.look()
         self.telemetry.sweep()
 
-    def models(self) -> Answer:
-        """GET /v1/models, rendered once a table."""
-        if self._models is None:
-            self._models = model_list(self.table)
-        return self._models
+    def models(self, tenant: Tenant) -> Answer:
+        """GET /v1/models; rendered once a table for all tenants that see everything."""
+        if not tenant.sees_all:
+            return model_list(self.visible(tenant))
+        models = self._models
+        if models is None:
+            models = self._models = model_list(self.table.models)
+        return models
+
+    def visible(self, tenant: Tenant) -> list[ServedModel]:
+        """The models that can answer now and exist for the tenant."""
+        return [model for model in self.table.models if tenant.sees(self.routes[model.name])]
