@@ -20,7 +20,6 @@ from tunefleet.plan.times import rfc3339
 
 from .hold import Hold
 from .telemetry import Telemetry
-from .telemetry import Telemetry
 from .trials import Trials
 
 REMEMBERED_SECONDS = 604800.0
