@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tunefleet.gateway.hold import HoldLimits
 from tunefleet.gateway.server import Server
 from tunefleet.gateway.settings import Settings
@@ -149,7 +151,9 @@ def table(*engines: Engine, **more: Route) -> RouteTable:
     route = Route(MODEL, (Target(ENGINE_NAME, 100, backends),))
     exact = {ENGINE_NAME: route, f"{MODEL}@v4": route} if backends else {}
     models = (ServedModel(MODEL, "2026-11-21T12:00:00Z", "tiny-chat", (ENGINE_NAME,)),) if backends else ()
-    return RouteTable({MODEL: route, **exact, **more}, models, backends=backends)
+    routes = {MODEL: route, **exact, **more}
+    known = {b: None for route in routes.values() for target in route.targets for b in target.backends}
+    return RouteTable(routes, models, backends=tuple(known))
 
 
 @dataclass
@@ -178,8 +182,15 @@ class Gateway:
             await client.send(data)
             return await client.rest()
 
-    def metric(self, name: str, **labels: str) -> float | None:
-        return self.state.metrics.registry.get_sample_value(f"tunefleet_gateway_{name}", labels)
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples with these labels, as they are scraped; names of ours without their prefix."""
+        families = text_string_to_metric_families(self.state.metrics.render().decode())
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name in (name, f"tunefleet_gateway_{name}") and labels.items() <= sample.labels.items()
+        )
 
 
 @contextlib.asynccontextmanager

@@ -13,17 +13,24 @@ def head(*lines: bytes, request: bytes = b"POST /v1/completions HTTP/1.1", host:
 
 
 def test_what_a_proxy_must_know() -> None:
-    parsed = parse_head(head(b"content-LENGTH:  12 ", b"X-Request-Id: abc", request=b"POST /v1/x?y=%20 HTTP/1.1"))
+    parsed, length = parse_head(
+        head(b"content-LENGTH:  12 ", b"X-Request-Id: abc", request=b"POST /v1/x?y=%20 HTTP/1.1")
+    )
     assert (parsed.method, parsed.path, parsed.target) == ("POST", "/v1/x", b"/v1/x?y=%20")
-    assert (parsed.content_length, parsed.chunked, parsed.keep_alive, parsed.request_id) == (12, False, True, b"abc")
+    assert (length, parsed.chunked, parsed.keep_alive, parsed.request_id) == (12, False, True, b"abc")
 
 
 def test_lines_for_the_engine_are_as_they_came() -> None:
-    ours = (b"Authorization: Bearer mine", b"Connection: keep-alive, X-Hop", b"X-Hop: 1", b"Keep-Alive: timeout=5")
-    theirs = (b"x-Odd:  two  blanks ", b"X-Empty:", b"Accept: */*", b"traceparent: 00-ab-cd-01", b"X-Latin: \xe4")
+    ours = (b"Authorization: Bearer mine", b"X-Api-Key: k", b"Connection: keep-alive, X-Hop", b"X-Hop: 1", b"Keep-Alive: timeout=5")
+    theirs = (b"x-Odd:  two  blanks ", b"X-Empty:", b"X-Other: 1", b"Accept: */*", b"traceparent: 00-ab-cd-01", b"X-Latin: \xe4")
     lines = [line for pair in zip(theirs, (*ours, b"TE: trailers"), strict=True) for line in pair]
-    parsed = parse_head(head(*lines, b"Content-Length: 1", b"Expect: 100-continue", b"x-tunefleet-model: forged"))
+    parsed, _ = parse_head(head(*lines, b"Content-Length: 1", b"Expect: 100-continue", b"x-tunefleet-model: forged"))
     assert parsed.kept == HOST + b"".join(line + b"\r\n" for line in theirs)
+    assert parsed.start == b"POST /v1/completions HTTP/1.1\r\n" + parsed.kept
+    assert parsed.start_for(b"/p", b"host: b\r\n") == (
+        b"POST /p/v1/completions HTTP/1.1\r\nhost: b\r\n" + parsed.kept.removeprefix(HOST)
+    )
+    assert (parsed.authorization, parsed.api_key) == (b"Bearer mine", b"k")
     assert parsed.expects_continue
 
 
@@ -38,12 +45,12 @@ def test_lines_for_the_engine_are_as_they_came() -> None:
     ],
 )
 def test_keep_alive(request_line: bytes, lines: tuple[bytes, ...], *, keep_alive: bool) -> None:
-    assert parse_head(head(*lines, request=request_line)).keep_alive is keep_alive
+    assert parse_head(head(*lines, request=request_line))[0].keep_alive is keep_alive
 
 
 @pytest.mark.parametrize("value", [b"one word", b"x" * 129, b"", b"\xe4"])
 def test_a_request_id_that_is_not_one_short_word_is_not_taken(value: bytes) -> None:
-    assert parse_head(head(b"x-request-id: " + value)).request_id is None
+    assert parse_head(head(b"x-request-id: " + value))[0].request_id is None
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,8 @@ def test_a_request_id_that_is_not_one_short_word_is_not_taken(value: bytes) -> N
         head(b"X: a\rb"),
         head(b"X: a\x00b"),
         head(b"X: a\x7fb"),
+        head(b"Authorization: Bearer a", b"Authorization: Bearer b"),
+        head(b"x-api-key: a", b"X-Api-Key: a"),
         head(b"No colon"),
         head(b": no name"),
         head(b"Na(me: x"),
@@ -106,5 +115,5 @@ def test_another_expectation_is_refused() -> None:
 
 
 def test_http_1_0_has_no_continue_and_needs_no_host() -> None:
-    parsed = parse_head(head(b"Expect: 100-continue", request=b"POST / HTTP/1.0", host=b""))
+    parsed, _ = parse_head(head(b"Expect: 100-continue", request=b"POST / HTTP/1.0", host=b""))
     assert (parsed.expects_continue, parsed.has_host) == (False, False)

@@ -7,80 +7,101 @@ know whether it ran, and running it twice may cost or do something twice; unless
 
 import asyncio
 from collections.abc import Collection
+from typing import final
+from zlib import crc32
 
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import Route, RouteTable, Target
 
-from .balancer import Choice
+from .balancer import Lane
 from .client import Client
-from .engines import EngineConnection
-from .errors import Refusal, engine_lost, engine_silent, queue_full, unavailable_model, unreachable
-from .metrics import DISCONNECTED
+from .engines import EngineConnection, give_back, take
+from .errors import (
+    EngineProtocolError,
+    Refusal,
+    engine_lost,
+    engine_silent,
+    queue_full,
+    unavailable_model,
+    unreachable,
+)
+from .hold import Outcome
 from .model_field import ModelField
+from .pods import Pod
+from .prefix import point_of_prefix
+from .record import BROKEN, DISCONNECTED, Record
 from .request_reader import Request
-from .response_reader import EngineProtocolError, ResponseHead, ResponseReader
+from .response_head import ResponseHead
+from .response_reader import ResponseReader
 from .splice import broken, to_client, to_engine
 from .state import GatewayState
 from .stickiness import draw, point_of
-from .trials import STREAMED_ERROR, Step
+from .trials import STREAMED_ERROR
 
 
+@final
 class Exchange:
-    """From a whole request to the end of its answer."""
+    """From a whole request to the end of its answer. It ends the record, unless `start` raises."""
 
     def __init__(
-        self, state: GatewayState, client: Client, request: Request, model: ModelField, route: Route, request_id: bytes
+        self, state: GatewayState, client: Client, request: Request, model: ModelField, route: Route, record: Record
     ) -> None:
         self._state = state
         self._client = client
         self._request = request
         self._model = model
         self._route = route
-        self._request_id = request_id
-        self._started = state.clock()
-        self._reader = ResponseReader(plain=request.head.minor == 0)
+        self.record = record
+        self._reader = ResponseReader(state.response_heads, plain=request.head.minor == 0)
         self._keep_alive = request.head.keep_alive
-        self._retried = self._redialled = False
-        self._body_begun = False
-        self._choice: Choice | None = None
+        self._retried = False
+        self._redialled = False
+        self._now = record.started
+        """When the clock was last looked at."""
+        self._lane: Lane | None = None
+        self._pod: Pod | None = None
         self._engine: EngineConnection | None = None
         self._dialing: asyncio.Task[None] | None = None
+        self._sent_bytes = 0
+        self._paused = False
         self._point = -1
         """Of the session, among the versions of a name that has several."""
-        self._trial: Step | None = None
-        self._streamed_error = False
         self._waiting: Refusal | None = None
         """While no engine can answer: what is answered if none comes."""
-        self._waited_since: float | None = None
+        self._waited_since = 0.0
+        """When it began to wait; 0.0: it never did."""
+        self._joined = 0.0
 
     def start(self) -> None:
         """Send the request to an engine, or wait for one. Raises Refusal when it may not wait."""
-        if self._go() is None:
+        if self._go((), alive=False) is None:
             self._wait(unavailable_model(self._model.name))
 
     def abandon(self) -> None:
         """The client is gone: the engine's connection closes at once, which frees its slot."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            self._state.hold.leave(self, "left")
+        if self._waiting is not None:
+            self._leave("left")
+        self._now = self._state.clock()
         self._end(DISCONNECTED)
 
     def timed_out(self) -> None:
         """The engine said nothing for too long, or none came."""
-        waiting, self._waiting = self._waiting, None
+        waiting = self._waiting
         if waiting is None:
-            self._failed(engine_silent(self._model.name, self._state.settings.timeouts.engine))
-            return
-        self._state.hold.leave(self, "expired")
-        self._client.refuse(waiting, keep_alive=self._keep_alive)
+            self._failed(engine_silent(self._model.name, self._state.engine_timeout))
+        else:
+            self._leave("expired")
+            self._refuse(waiting)
 
     def pause(self) -> None:
         """The client does not take what waits for it."""
+        self._paused = True
         if self._engine is not None:
             self._engine.transport.pause_reading()
 
     def resume(self) -> None:
         """The client takes more."""
+        self._paused = False
         if self._engine is not None:
             self._engine.transport.resume_reading()
 
@@ -100,6 +121,7 @@ class Exchange:
         """Leave the queue and go to a pod now; None when there is still none."""
         self._route = table.routes.get(self._model.name, self._route)
         self._retried = self._redialled = False
+        self._now = self._state.clock()
         return self._go(avoid, alive=alive)
 
     def _wait(self, refusal: Refusal) -> None:
@@ -107,123 +129,149 @@ class Exchange:
         state, route = self._state, self._route
         if route.adapter is not None:
             state.demand.missed(route.adapter)
-        until = state.hold.join(self, self._waited_since) if route.awaited else None
+        again = self._waited_since > 0.0
+        until = state.hold.join(self, self._waited_since if again else None) if route.awaited else None
         if until is None:
-            full = route.awaited and state.settings.hold.seconds and self._waited_since is None
-            raise queue_full(self._model.name) if full else refusal
+            raise queue_full(self._model.name) if route.awaited and state.hold.holds and not again else refusal
         self._waited_since = until - state.settings.hold.seconds
+        self._joined = state.clock()
         self._waiting = refusal
         self._client.waits(until)
 
+    def _leave(self, outcome: Outcome) -> None:
+        """The queue."""
+        self._waiting = None
+        self.record.held += self._state.clock() - self._joined
+        self._state.hold.leave(self, outcome)
+
     # --- to the engine
 
-    def _go(self, avoid: Collection[Key] = (), *, alive: bool = False) -> Key | None:
-        """Begin an attempt at the least busy pod with the version; None when there is none."""
+    def _go(self, avoid: Collection[Key], *, alive: bool) -> Key | None:
+        """Begin an attempt at a pod with the version; None when there is none."""
         targets = self._route.targets
         target = targets[0] if len(targets) == 1 else self._draw(targets)
-        backend = None if target is None else self._state.balancer.choose(target, avoid, alive=alive)
-        if target is None or backend is None:
+        if target is None:
+            return None
+        lane = self._state.balancer.lane(target)
+        pod = lane.choose(self._prefix(lane), self._now, avoid, alive)
+        if pod is None:
             return None
         if self._waiting is not None:
-            self._waiting = None
-            self._state.hold.leave(self, "sent")
-            self._started = self._state.clock()
+            self._leave("sent")
             self._client.heard()
-        self._attempt(Choice(target, backend))
-        return backend.pod
+        self._attempt(lane, pod)
+        return pod.key
 
     def _draw(self, targets: tuple[Target, ...]) -> Target | None:
         """A version by weight, the same one for all requests of a session."""
         if self._point < 0:
             self._point = point_of(self._request.head.session, self._request.body, self._route.served_name)
-        self._trial = self._state.demand.trials.of(self._route.served_name)
+        self.record.step = self._state.demand.trials.of(self._route.served_name)
         return draw(targets, self._point)
 
-    def _attempt(self, choice: Choice) -> None:
-        self._choice = choice
-        self._state.balancer.started(choice.backend)
-        self._state.metrics.version(choice.target.engine_name).started()
-        engine = self._state.pool.take(choice.backend)
+    def _prefix(self, lane: Lane) -> int:
+        return point_of_prefix(self._request.body, lane.engine_name) if len(lane.pods) > 1 else 0
+
+    def _attempt(self, lane: Lane, pod: Pod) -> None:
+        self._lane = lane
+        self._pod = pod
+        record = self.record
+        record.series = lane.series
+        record.engine_name = lane.engine_name
+        record.fallback = lane.fallback
+        lane.started(pod)
+        self._state.telemetry.begun(record)
+        engine = take(pod, self._now)
         if engine is None:
-            self._dialing = asyncio.get_running_loop().create_task(self._dial(choice))
+            self._dial(pod)
         else:
-            self._send(engine, choice)
+            self._send(engine)
 
-    async def _dial(self, choice: Choice) -> None:
-        try:
-            engine = await self._state.pool.dial(choice.backend)
-        except OSError:
-            self._dialing = None
-            self._not_reached(choice)
-        else:
-            self._dialing = None
-            self._send(engine, choice)
+    def _dial(self, pod: Pod) -> None:
+        self._dialing = asyncio.get_running_loop().create_task(self._state.pool.reach(pod, self))
 
-    def _not_reached(self, choice: Choice) -> None:
+    def reached(self, engine: EngineConnection) -> None:
+        """The pod took a connection."""
+        self._dialing = None
+        self._now = self._state.clock()
+        engine.pod.health.reached()
+        self._send(engine)
+
+    def not_reached(self) -> None:
         """It did not run. Another pod with the same version may have it at once, else it waits."""
-        state = self._state
-        state.balancer.shun(choice.backend)
-        other = None if self._retried else state.balancer.choose(choice.target, (choice.backend.pod,), alive=True)
-        self._end(None)
+        self._dialing = None
+        state, lane, pod = self._state, self._lane, self._pod
+        assert lane is not None
+        assert pod is not None
+        self._now = state.clock()
+        pod.health.refused(self._now)
+        self._let_go()
+        other = None if self._retried else lane.choose(self._prefix(lane), self._now, (pod.key,), True)
         if other is not None:
             self._retried = True
-            state.metrics.retries.inc()
-            self._attempt(Choice(choice.target, other))
+            self.record.retries += 1
+            self._attempt(lane, other)
             return
+        state.telemetry.left(self.record)
+        self.record.series = None
+        self.record.engine_name = ""
         try:
             self._wait(unreachable(self._model.name))
         except Refusal as refusal:
-            self._client.refuse(refusal, keep_alive=self._keep_alive)
+            self._refuse(refusal)
 
-    def _never_arrived(self, choice: Choice) -> None:
-        """The engine closed before it had the request. A new connection shows whether it lives."""
-        if self._redialled:
-            self._not_reached(choice)
-            return
-        self._redialled = True
-        self._dialing = asyncio.get_running_loop().create_task(self._dial(choice))
-
-    def _send(self, engine: EngineConnection, choice: Choice) -> None:
+    def _send(self, engine: EngineConnection) -> None:
+        lane = self._lane
+        assert lane is not None
         self._engine = engine
         engine.listener = self
-        engine.transport.writelines(self._outgoing(choice))
+        pieces, self._sent_bytes = to_engine(self._request, self._model, lane, engine.pod, self.record.request_id)
+        self.record.sent = self._now
+        if len(pieces) == 1:
+            engine.transport.write(pieces[0])
+        else:
+            engine.transport.writelines(pieces)
+        if self._paused:
+            engine.transport.pause_reading()
         self._client.heard()
-
-    def _outgoing(self, choice: Choice) -> list[bytes | memoryview]:
-        authorization = self._state.keys.of(choice.backend)
-        return to_engine(self._request, self._model, choice, authorization, self._request_id)
 
     # --- from the engine
 
     def engine_said(self, data: bytes) -> None:
         """Bytes of the response."""
         self._client.heard()
-        begun = self._reader.head is not None
+        reader, record = self._reader, self.record
+        begun = reader.head is not None
         try:
-            body = self._reader.feed(data)
+            body = reader.feed(data)
         except EngineProtocolError:
             self._failed(engine_lost(self._model.name))
             return
-        self._pass_interim()
-        head = self._reader.head
-        top = b"" if begun or head is None else self._top(head)
-        if self._trial is not None and STREAMED_ERROR in body:
-            self._streamed_error = True
-        if body and not self._body_begun:
-            self._observe_first_byte()
+        head = reader.head
+        if not begun:
+            if reader.interim:
+                self._pass_interim()
+            if head is None:
+                return
+            self._now = self._state.clock()
+            top = self._top(head)
+            self._client.write(top + body if body else top)
+        elif body:
+            self._client.write(body)
         if body:
-            self._client.write(top + body)
-        elif top:
-            self._client.write(top)
-        if self._reader.complete:
+            if record.first_byte == 0.0:  # of the body: vLLM sends a stream's head before it has a token
+                self._now = record.first_byte = self._state.clock() if begun else self._now
+            if record.step is not None and STREAMED_ERROR in body:
+                record.streamed_error = True
+        if reader.complete:
             self._complete()
 
     def engine_left(self, unacknowledged: int) -> None:
         """The engine closed the connection."""
         self._engine = None
-        choice = self._choice
-        if choice is not None and self._reader.head is None and unacknowledged >= sum(map(len, self._outgoing(choice))):
-            self._never_arrived(choice)
+        pod = self._pod
+        if self._reader.head is None and unacknowledged >= self._sent_bytes and pod is not None:
+            self._never_arrived(pod)
             return
         self._reader.end_of_stream()
         if self._reader.complete:
@@ -231,71 +279,117 @@ class Exchange:
         else:
             self._failed(engine_lost(self._model.name))
 
+    def _never_arrived(self, pod: Pod) -> None:
+        """The engine closed before it had the request. A new connection shows whether it lives."""
+        if self._redialled:
+            self.not_reached()
+        else:
+            self._redialled = True
+            self._dial(pod)
+
     def _pass_interim(self) -> None:
         """1xx heads belong to the client (RFC 9110 15.2), but HTTP/1.0 does not know them."""
-        if self._reader.interim and self._request.head.minor == 1:
+        if self._request.head.minor == 1:
             self._client.write(b"".join(self._reader.interim))
         self._reader.interim.clear()
 
     def _top(self, head: ResponseHead) -> bytes:
-        choice = self._choice
-        assert choice is not None
-        if self._state.balancer.waits_for_signs:
-            self._state.alive(choice.backend.pod)
+        """The head for the client."""
+        lane, pod, record = self._lane, self._pod, self.record
+        assert lane is not None
+        assert pod is not None
+        if head.status >= 500 or not pod.health.clean:
+            self._judge(pod, head)
+        record.status = head.status
+        record.streamed = head.event_stream
+        more = b""
+        tenant = record.tenant
+        if tenant is not None and tenant.limited:
+            more = tenant.lines(self._now)
         self._keep_alive = self._keep_alive and not head.until_close and not self._state.draining
-        return to_client(head, choice, self._request_id, close=not self._keep_alive)
+        if not self._keep_alive:
+            more += b"connection: close\r\n"
+        return to_client(head, self._reader, lane, pod, record.request_id, more)
 
-    def _observe_first_byte(self) -> None:
-        """Of the body, not of the head: vLLM sends a stream's head before it has a token."""
-        self._body_begun = True
-        head, choice = self._reader.head, self._choice
-        if head is not None and choice is not None and head.event_stream and head.status == 200:
-            elapsed = self._state.clock() - self._started
-            self._state.metrics.version(choice.target.engine_name).first_token.observe(elapsed)
-            if self._trial is not None and not self._streamed_error:
-                self._trial.sample(choice.target.engine_name).answered_after(elapsed)
+    def _judge(self, pod: Pod, head: ResponseHead) -> None:
+        """What the answer says of the pod."""
+        if head.status < 500:
+            if pod.health.answered():
+                self._state.hold.release()
+        elif head.status == 503 and head.retry_after >= 0:
+            pod.health.busy(self._now, head.retry_after)
+        else:
+            pod.health.failed(self._now, crc32(self._request.body))
 
     # --- the end
 
     def _complete(self) -> None:
-        head = self._reader.head
+        """The answer is whole."""
+        head, engine = self._reader.head, self._engine
         assert head is not None
-        engine, self._engine = self._engine, None
+        self._now = self._state.clock()
+        self._engine = None
         if engine is not None:
             engine.listener = None
             if self._reader.keep_alive:
-                engine.transport.resume_reading()
-                self._state.pool.give_back(engine)
+                if self._paused:
+                    engine.transport.resume_reading()
+                give_back(engine, self._now)
             else:
                 engine.transport.abort()
-        self._end(f"{head.status // 100}xx")
+        self._end(head.outcome)
         self._client.answered(keep_alive=self._keep_alive)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Nothing was written yet."""
+        self._now = self._state.clock()
+        self.record.refusal = refusal.code
+        self.record.status = refusal.status
+        self._end("")
+        self._client.refuse(refusal, keep_alive=self._keep_alive)
 
     def _failed(self, refusal: Refusal) -> None:
         """The engine broke off, said nothing for too long, or does not speak HTTP."""
-        choice, head = self._choice, self._reader.head
-        self._end("5xx")
+        head, pod, record = self._reader.head, self._pod, self.record
+        self._now = self._state.clock()
+        if pod is not None:
+            pod.health.failed(self._now, crc32(self._request.body))
         if head is None:
+            record.refusal = refusal.code
+            record.status = refusal.status
+            self._end("5xx")
             self._client.refuse(refusal, keep_alive=self._keep_alive)
             return
-        if choice is not None:
-            self._state.metrics.version(choice.target.engine_name).broke()
+        self._end(BROKEN)
         last_words = broken(self._reader, head, self._model.name)
         delimited = not head.until_close and self._request.head.minor == 1  # the client sees that it is not whole
         self._client.break_off(last_words, reset=not last_words and not delimited)
 
-    def _end(self, code: str | None) -> None:
-        """The attempt is over: let go of what it holds, and count it unless another attempt follows (None)."""
-        choice, self._choice = self._choice, None
-        engine, self._engine = self._engine, None
-        dialing, self._dialing = self._dialing, None
+    def _end(self, outcome: str) -> None:
+        """It is over, and is counted."""
+        record, pod = self.record, self._pod
+        if pod is not None:
+            backend = pod.backend
+            record.pod = pod.label
+            if backend is not None:
+                record.base_engine_name = backend.base_engine_name
+                record.endpoint = backend.endpoint
+                record.region = backend.region
+        record.outcome = outcome
+        record.events = self._reader.events
+        record.tail = self._reader.tail()
+        record.ended = self._now
+        self._let_go()
+        self._state.telemetry.ended(record)
+
+    def _let_go(self) -> None:
+        """Of the pod, and of the connection to it."""
+        lane, pod, engine, dialing = self._lane, self._pod, self._engine, self._dialing
+        self._lane = self._pod = self._engine = self._dialing = None
         if dialing is not None:
             dialing.cancel()
         if engine is not None:
             engine.listener = None
             engine.transport.abort()
-        if choice is not None:
-            self._state.balancer.finished(choice.backend)
-            self._state.metrics.version(choice.target.engine_name).finished(code)
-            if self._trial is not None and code is not None and (code != DISCONNECTED or self._body_begun):
-                self._trial.ended(choice.target.engine_name, failed=code == "5xx" or self._streamed_error)
+        if lane is not None and pod is not None:
+            lane.finished(pod)

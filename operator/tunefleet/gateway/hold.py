@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import RouteTable
 
-from .metrics import Metrics
+from .series import Counters, count
 
 RELEASE = 32
 """Requests that one pass sends to one pod."""
@@ -61,10 +61,10 @@ class Waiting(Protocol):
 class Hold:
     """The queues, one for each served name."""
 
-    def __init__(self, limits: HoldLimits, clock: Callable[[], float], metrics: Metrics) -> None:
+    def __init__(self, limits: HoldLimits, clock: Callable[[], float], counters: Counters) -> None:
         self._limits = limits
         self._clock = clock
-        self._metrics = metrics
+        self._counters = counters
         self._queues: dict[str, OrderedDict[Waiting, float]] = {}
         self._bytes = 0
         self._table = RouteTable()
@@ -88,7 +88,7 @@ class Hold:
         if until <= now:
             return None
         if full and since is None:
-            self._metrics.held_outcomes.labels("refused").inc()
+            count(self._counters.held_outcomes, "refused")
             return None
         self._queues[request.served_name] = queue
         queue[request] = now
@@ -103,8 +103,13 @@ class Hold:
         if not queue:
             del self._queues[request.served_name]
         self._count(-1, -request.size)
-        self._metrics.held_seconds.observe(self._clock() - joined)
-        self._metrics.held_outcomes.labels(outcome).inc()
+        self._counters.held_seconds.observe(self._clock() - joined)
+        count(self._counters.held_outcomes, outcome)
+
+    @property
+    def holds(self) -> bool:
+        """Whether requests may wait at all."""
+        return self._limits.seconds > 0
 
     def waiting(self) -> dict[str, int]:
         """Requests that wait, by served name."""
@@ -141,4 +146,4 @@ class Hold:
     def _count(self, requests: int, size: int) -> None:
         self.requests += requests
         self._bytes += size
-        self._metrics.held.set(self.requests)
+        self._counters.held = self.requests

@@ -12,37 +12,34 @@ one while the engine runs the other would break the promise of right weights.
 
 import re
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, final
 
-import msgspec
-
+from .body_fields import InvalidBodyError, InvalidJSONError, read_model
 from .errors import Refusal
 
+_COLON: Final = rb"[ \t\n\r]*:[ \t\n\r]*"
+_NAME: Final = b'"model"'
+_KEY: Final = re.compile(_NAME + _COLON)
+_ESCAPED_KEY: Final = re.compile(
+    rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"' + _COLON
+)
+_ESCAPE: Final = b"\\u00"
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_PLAIN: Final = bytes(sorted(set(range(256)) - set(b'"{}[]')))
+"""Every byte that says nothing about depth."""
+_BACKSLASH: Final = ord("\\")
+MAX_NESTED_KEYS: Final = 4096
+"""`model` keys at any depth in one body. Each costs a step in Python; people's schemas have a handful."""
 
-class ModelField(NamedTuple):
+
+@final
+class ModelField:
     """The value of `model` and where it stands: body[start:end] is the JSON string, quotes included."""
 
-    name: str
-    start: int
-    end: int
-
-
-class _Body(msgspec.Struct):
-    model: str | None = None
-
-
-_DECODER = msgspec.json.Decoder(_Body)
-
-_COLON = rb"[ \t\n\r]*:[ \t\n\r]*"
-_KEY = re.compile(rb'"model"' + _COLON)
-_ESCAPED_KEY = re.compile(rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"' + _COLON)
-_ESCAPE = b"\\u00"
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
-_PLAIN = bytes(sorted(set(range(256)) - set(b'"{}[]')))
-"""Every byte that says nothing about depth."""
-_BACKSLASH = ord("\\")
-MAX_NESTED_KEYS = 4096
-"""`model` keys at any depth in one body. Each costs a step in Python; people's schemas have a handful."""
+    def __init__(self, name: str, start: int, end: int) -> None:
+        self.name = name
+        self.start = start
+        self.end = end
 
 
 def find_model(body: bytes) -> ModelField:
@@ -50,6 +47,30 @@ def find_model(body: bytes) -> ModelField:
     name = _decode(body)
     if not name:
         raise Refusal(400, "Name a model in the field 'model'; GET /v1/models lists them.", "model_missing", "model")
+    if body.count(_NAME) == 1 and _ESCAPE not in body:  # so it is the key that msgspec saw
+        start = body.index(b'"', body.index(_NAME) + len(_NAME))
+    else:
+        start = _only_key(body).end()
+    end = body.index(b'"', start + 1) + 1
+    if b"\\" in body[start:end]:
+        value = _STRING.match(body, start)
+        assert value is not None  # msgspec read a string there
+        end = value.end()
+    return ModelField(name, start, end)
+
+
+def _decode(body: bytes) -> str | None:
+    try:
+        return read_model(body)
+    except InvalidBodyError as error:
+        raise Refusal(400, f"The body is not what it must be: {error}.", "invalid_body", "model") from None
+    except RecursionError:
+        raise Refusal(400, "The body is nested too deeply.", "invalid_body") from None
+    except InvalidJSONError as error:
+        raise Refusal(400, f"The body must be a JSON object in UTF-8: {error}.", "invalid_json") from None
+
+
+def _only_key(body: bytes) -> re.Match[bytes]:
     keys = _keys(body)
     if len(keys) > MAX_NESTED_KEYS:
         raise Refusal(400, f"The body has more than {MAX_NESTED_KEYS} keys named 'model'.", "invalid_body", "model")
@@ -57,20 +78,7 @@ def find_model(body: bytes) -> ModelField:
         keys = _top_level(body, keys)
     if len(keys) != 1:
         raise Refusal(400, "The field 'model' must be there exactly once.", "model_repeated", "model")
-    value = _STRING.match(body, keys[0].end())
-    assert value is not None  # msgspec read a string there
-    return ModelField(name, value.start(), value.end())
-
-
-def _decode(body: bytes) -> str | None:
-    try:
-        return _DECODER.decode(body).model
-    except msgspec.ValidationError as error:
-        raise Refusal(400, f"The body is not what it must be: {error}.", "invalid_body", "model") from None
-    except RecursionError:
-        raise Refusal(400, "The body is nested too deeply.", "invalid_body") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"The body must be a JSON object in UTF-8: {error}.", "invalid_json") from None
+    return keys[0]
 
 
 def _keys(body: bytes) -> list[re.Match[bytes]]:

@@ -51,7 +51,7 @@ class Pod:
         self.tls = tls
         self.in_flight = 0
         """Requests of this process that it has now, of all versions."""
-        self.idle: list["EngineConnection"] = []
+        self.idle: list[EngineConnection] = []
         """Connections that wait for another request; the last one used is the first one taken."""
         self.factor, self.shift = coefficients(key)
 

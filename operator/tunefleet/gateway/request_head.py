@@ -6,67 +6,90 @@ listed Content-Length, no Transfer-Encoding but a single `chunked`, never both, 
 but RFC 9110's and PATCH.
 
 Two regular expressions do the work at C speed: one that the whole head must match, and one that finds the few
-lines that mean something to a proxy. Everything else is kept as it came.
+lines that mean something to a proxy. Everything else is kept as it came. `head_cache.py` keeps heads from being
+parsed again.
 """
 
 import re
-from typing import NamedTuple
+from typing import Final, final
 
+from .access import Tenant
 from .errors import Refusal, malformed
 
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_METHOD = rb"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT"
-_HEAD = re.compile(
-    rb"(?P<method>" + _METHOD + rb") (?P<target>/[!-~]*) HTTP/1\.(?P<minor>[01])\r\n"
-    rb"(?P<lines>(?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+)\r\n"
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_METHOD: Final = rb"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE"
+_HEAD: Final = re.compile(
+    rb"(" + _METHOD + rb") (/[!-~]*) HTTP/1\.([01])\r\n((?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 )
-_MEANT = re.compile(
-    rb"^(host|connection|content-length|content-encoding|transfer-encoding|expect|x-request-id"
-    rb"|keep-alive|proxy-connection|te|trailer|upgrade|authorization|proxy-authorization"
+_MEANT: Final = re.compile(
+    rb"^(host|connection|content-length|content-encoding|transfer-encoding|expect|x-request-id|traceparent|tracestate"
+    rb"|keep-alive|proxy-connection|te|trailer|upgrade|authorization|proxy-authorization|x-api-key"
     rb"|x-tunefleet-[a-z-]*):[ \t]*([^\r]*?)[ \t]*\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
-_FORWARDED = frozenset({b"host", b"content-encoding"})
+_FORWARDED: Final = frozenset({b"host", b"content-encoding", b"traceparent", b"tracestate"})
 """Lines that mean something here and go on to the engine all the same."""
-_SESSION = b"x-tunefleet-session"
-_IDENTITY = [b"identity"]
-_NO_TOKENS: frozenset[bytes] = frozenset()
-_LENGTH = re.compile(rb"[0-9]{1,15}")
-_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_PASSING: Final = frozenset({b"x-request-id", b"traceparent", b"tracestate"})
+"""Lines that are another one in each request."""
+_SESSION: Final = b"x-tunefleet-session"
+_LENGTH: Final = re.compile(rb"[0-9]{1,15}")
+_REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_HOST_LINE: Final = re.compile(rb"(?im)^host:[^\r]*\r\n")
+_BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
+
+_Lines = dict[bytes, list[bytes]]
 
 
-class RequestHead(NamedTuple):
-    """What a proxy must know of a head, and the lines that it passes on."""
+@final
+class RequestHead:
+    """What a proxy must know of a head, and the lines that it passes on. Never changed, and shared between requests."""
 
-    method: str
-    target: bytes
-    """Path and query, as they came."""
-    path: str
-    """The target without its query; percent-encoding is left alone."""
-    minor: int
-    """HTTP/1.minor."""
-    kept: bytes
-    """Header lines for the engine, as they came: without hop-by-hop lines, credentials, lengths and x-request-id."""
-    content_length: int
-    """0 when there is none, and when the body is chunked."""
-    chunked: bool
-    keep_alive: bool
-    """The client means to send more on this connection."""
-    expects_continue: bool
-    """The client waits for 100 Continue before it sends the body."""
-    encoded: bool
-    """The body is compressed."""
-    has_host: bool
-    request_id: bytes | None
-    """The client's own x-request-id, when it is one word of at most 128 characters."""
-    session: bytes | None = None
-    """x-tunefleet-session, for the choice of a version; the first, should there be several."""
+    def __init__(self, method: str, target: bytes, minor: int, lines: _Lines, kept: bytes) -> None:
+        """`lines`: those that mean something, by lower-case name. `kept`: those that go on. Raises Refusal."""
+        connection = _tokens(lines[b"connection"]) if b"connection" in lines else frozenset()
+        self.method = method
+        self.target = target
+        """Path and query, as they came."""
+        self.path: str = target.partition(b"?")[0].decode("ascii")
+        """The target without its query; percent-encoding is left alone."""
+        self.minor = minor
+        """HTTP/1.minor."""
+        self.kept = _without(kept, connection) if connection else kept
+        """Header lines for the engine, as they came: without hop-by-hop lines, credentials, lengths and x-request-id."""
+        self.chunked = _chunked(lines, minor)
+        self.keep_alive = minor == 1 and b"close" not in connection
+        """The client means to send more on this connection."""
+        self.expects_continue = _expects_continue(lines, minor)
+        """The client waits for 100 Continue before it sends the body."""
+        self.encoded = any(value.lower() != b"identity" for value in lines.get(b"content-encoding", []))
+        """The body is compressed."""
+        self.has_host = _has_host(lines, minor)
+        self.authorization = _single(lines, b"authorization")
+        self.api_key = _single(lines, b"x-api-key")
+        self.request_id = _word(lines, b"x-request-id", _REQUEST_ID)
+        """The client's own x-request-id, when it is one word of at most 128 characters."""
+        self.traceparent = _word(lines, b"traceparent", _TRACEPARENT) or b""
+        """As it came when it is one as W3C has it; empty otherwise."""
+        self.session = lines[_SESSION][0] if _SESSION in lines else None
+        """x-tunefleet-session, for the choice of a version; the first, should there be several."""
+        self.recurs = _PASSING.isdisjoint(lines)
+        """The client's next request may have the very same head."""
+        self.start = b"%b %b HTTP/1.1\r\n%b" % (method.encode(), target, self.kept)
+        """What an engine gets first."""
+        self.tenant: Tenant | None = None
+        """Whose credentials these are; good while `tenant_generation` is that of the keys. See connection.py."""
+        self.tenant_generation = -1
 
-
-class _Meant(NamedTuple):
-    lines: dict[bytes, list[bytes]]
-    kept: bytes
+    def start_for(self, prefix: bytes, host_line: bytes) -> bytes:
+        """The start for a server that is no engine of ours: other paths, and a host of its own."""
+        return b"%b %b%b HTTP/1.1\r\n%b%b" % (
+            self.method.encode(),
+            prefix,
+            self.target,
+            host_line,
+            _HOST_LINE.sub(b"", self.kept),
+        )
 
 
 def has_bare_line_feed(data: bytearray, start: int, end: int) -> bool:
@@ -74,34 +97,23 @@ def has_bare_line_feed(data: bytearray, start: int, end: int) -> bool:
     return _BARE_LINE_FEED.search(data, start, end) is not None
 
 
-def parse_head(raw: bytes) -> RequestHead:
-    """Parse a head, its final blank line included. Raises Refusal for what is malformed or not supported."""
+def parse_head(raw: bytes) -> tuple[RequestHead, int]:
+    """A head, its final blank line included, and its Content-Length: 0 when it has none, and when the body is chunked.
+
+    Raises Refusal for what is malformed or not supported.
+    """
     match = _HEAD.fullmatch(raw)
     if match is None:
         raise malformed("The request head is not well-formed HTTP/1.1.")
-    target, minor = match["target"], int(match["minor"])
-    lines, kept = _sift(match["lines"])
-    connection = _tokens(lines[b"connection"]) if b"connection" in lines else _NO_TOKENS
-    return RequestHead(
-        method=match["method"].decode("ascii"),
-        target=target,
-        path=target.partition(b"?")[0].decode("ascii"),
-        minor=minor,
-        kept=_without(kept, connection) if connection else kept,
-        content_length=_content_length(lines),
-        chunked=_chunked(lines, minor),
-        keep_alive=minor == 1 and b"close" not in connection,
-        expects_continue=_expects_continue(lines, minor),
-        encoded=lines.get(b"content-encoding", _IDENTITY) != _IDENTITY,
-        has_host=_has_host(lines, minor),
-        request_id=_request_id(lines),
-        session=lines[_SESSION][0] if _SESSION in lines else None,
-    )
+    method, target, minor, block = match.groups()
+    lines: _Lines = {}
+    kept = _sift(block, lines)
+    head = RequestHead(method.decode("ascii"), target, int(minor), lines, kept)
+    return head, _content_length(lines)
 
 
-def _sift(block: bytes) -> _Meant:
-    """The lines that mean something, by lower-case name, and the block without those that stop here."""
-    lines: dict[bytes, list[bytes]] = {}
+def _sift(block: bytes, lines: _Lines) -> bytes:
+    """Collect the lines that mean something, by lower-case name; the block without those that stop here."""
     kept, end = [], 0
     for match in _MEANT.finditer(block):
         name = match[1].lower()
@@ -110,11 +122,11 @@ def _sift(block: bytes) -> _Meant:
             kept.append(block[end : match.start()])
             end = match.end()
     kept.append(block[end:])
-    return _Meant(lines, b"".join(kept))
+    return b"".join(kept)
 
 
 def _tokens(values: list[bytes]) -> frozenset[bytes]:
-    return frozenset(t.strip(b" \t").lower() for value in values for t in value.split(b","))
+    return frozenset([t.strip(b" \t").lower() for value in values for t in value.split(b",")])
 
 
 def _without(kept: bytes, connection: frozenset[bytes]) -> bytes:
@@ -122,12 +134,12 @@ def _without(kept: bytes, connection: frozenset[bytes]) -> bytes:
     named = connection - {b"", b"close", b"keep-alive"} - _FORWARDED
     if not named:
         return kept
-    pattern = b"|".join(re.escape(name) for name in sorted(named))
+    pattern = b"|".join([re.escape(name) for name in sorted(named)])
     return re.sub(rb"(?im)^(?:" + pattern + rb"):[^\r]*\r\n", b"", kept)
 
 
-def _content_length(lines: dict[bytes, list[bytes]]) -> int:
-    values = lines.get(b"content-length", ())
+def _content_length(lines: _Lines) -> int:
+    values = lines.get(b"content-length", [])
     if not values:
         return 0
     if b"transfer-encoding" in lines:
@@ -137,8 +149,8 @@ def _content_length(lines: dict[bytes, list[bytes]]) -> int:
     return int(values[0])
 
 
-def _chunked(lines: dict[bytes, list[bytes]], minor: int) -> bool:
-    values = lines.get(b"transfer-encoding", ())
+def _chunked(lines: _Lines, minor: int) -> bool:
+    values = lines.get(b"transfer-encoding", [])
     if not values:
         return False
     if minor == 0 or len(values) > 1 or values[0].lower() != b"chunked":
@@ -146,20 +158,28 @@ def _chunked(lines: dict[bytes, list[bytes]], minor: int) -> bool:
     return True
 
 
-def _expects_continue(lines: dict[bytes, list[bytes]], minor: int) -> bool:
-    values = lines.get(b"expect", ())
+def _expects_continue(lines: _Lines, minor: int) -> bool:
+    values = lines.get(b"expect", [])
     if any(value.lower() != b"100-continue" for value in values):
         raise Refusal(417, "Only 'Expect: 100-continue' is understood.", "expectation_failed", closes=True)
     return bool(values) and minor == 1
 
 
-def _has_host(lines: dict[bytes, list[bytes]], minor: int) -> bool:
-    count = len(lines.get(b"host", ()))
+def _has_host(lines: _Lines, minor: int) -> bool:
+    count = len(lines.get(b"host", []))
     if count > 1 or (count == 0 and minor == 1):
         raise malformed("A request needs exactly one Host header.")
     return count == 1
 
 
-def _request_id(lines: dict[bytes, list[bytes]]) -> bytes | None:
-    values = lines.get(b"x-request-id", ())
-    return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
+def _single(lines: _Lines, name: bytes) -> bytes | None:
+    """A credential. Which of two would count is anybody's guess."""
+    values = lines.get(name, [])
+    if len(values) > 1:
+        raise malformed(f"A request has at most one {name.decode()} header.")
+    return values[0] if values else None
+
+
+def _word(lines: _Lines, name: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
+    values = lines.get(name, [])
+    return values[0] if len(values) == 1 and pattern.fullmatch(values[0]) else None

@@ -1,66 +1,53 @@
 """Bytes of an engine in, bytes for the client out; no I/O of its own.
 
-The body is passed on as it came, chunk framing included; llhttp (httptools) only watches where it ends and where
-its chunks and events end. The head loses hop-by-hop lines and the lines that the gateway writes itself.
+The body is passed on as it came, chunk framing included; it is only watched for where it ends, and where its chunks
+and events end.
 """
 
-import re
-from typing import NamedTuple
+from typing import Final, final
 
-import httptools
+from .chunk_scanner import ChunkScanner
+from .errors import EngineProtocolError
+from .response_head import ResponseHead, ResponseHeadCache
 
-MAX_HEAD = 64 * 1024
+MAX_HEAD: Final = 64 * 1024
 """Bytes of a response head."""
+MAX_TAIL: Final = 4096
+"""Bytes at the end of the body that are kept."""
 
-_END = b"\r\n\r\n"
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
-_MEANT = re.compile(
-    rb"^(connection|transfer-encoding|content-length|content-type|keep-alive|proxy-connection|proxy-authenticate"
-    rb"|te|trailer|upgrade|x-request-id|x-tunefleet-[a-z-]*):[ \t]*([^\r\n]*)\r\n",
-    re.IGNORECASE | re.MULTILINE,
-)
-_FORWARDED = frozenset({b"content-length", b"content-type"})
-"""Lines that mean something here and go on to the client all the same."""
-_EVENT_STREAM = b"text/event-stream"
-
-_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_END: Final = b"\r\n\r\n"
+_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_UPGRADE: Final = 101
+_FIRST_FINAL: Final = 200
+_UNMEASURED: Final = 1 << 62
+"""More bytes than any body has."""
+_MANY_PIECES: Final = 64
 
 
-class EngineProtocolError(Exception):
-    """The engine's bytes are not one HTTP response."""
-
-
-class ResponseHead(NamedTuple):
-    """What a proxy must know of a response head, and the lines that it passes on."""
-
-    status: int
-    status_line: bytes
-    lines: bytes
-    """Header lines for the client, as they came."""
-    event_stream: bool
-    until_close: bool
-    """Nothing but the end of the connection says where the body ends."""
-
-
+@final
 class ResponseReader:
     """One response. Feed it what arrives, forward what it returns, until it is `complete`."""
 
-    def __init__(self, *, plain: bool) -> None:
-        self._plain = plain
-        self._buffer = bytearray()
-        self._parser = httptools.HttpResponseParser(self)
-        self._messages = 0
-        self._decoded: list[bytes] = []
-        self._in_chunk = False
-        self._framed = False
-        self._raw_tail = b""
-        self._tail = b""
+    def __init__(self, heads: ResponseHeadCache | None = None, *, plain: bool) -> None:
+        """`plain`: the client knows no chunks."""
+        self._heads = heads if heads is not None else ResponseHeadCache()
+        self.plain = plain
+        self._unfinished = b""
+        """Of a head."""
+        self._missing = 0
+        """Bytes of the body that are still to come."""
+        self._chunks: ChunkScanner | None = None
+        self._payload: list[bytes] | None = None
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
         self.interim: list[bytes] = []
         """1xx heads, as they came."""
         self.head: ResponseHead | None = None
+        self.digits = b""
+        """Of the head's Content-Length."""
+        self.events = 0
+        """Events with data that were passed on, should it be a stream of events."""
         self.complete = False
-        self.keep_alive = False
-        """The engine takes another request on this connection."""
 
     def feed(self, data: bytes) -> bytes:
         """The part of the body that is for the client: as it came, or without chunk framing when `plain`.
@@ -68,108 +55,93 @@ class ResponseReader:
         Raises EngineProtocolError; then nothing of this data may be passed on.
         """
         if self.head is None:
-            self._buffer += data
-            data = self._read_heads()
+            data = self._read_heads(data)
             if self.head is None:
                 return b""
-        self._parse(data)
-        if self._plain:
-            data = b"".join(self._decoded)
-            self._decoded.clear()
+        chunks = self._chunks
+        if chunks is None:
+            self._missing -= len(data)
+            if self._missing < 0:
+                raise EngineProtocolError("bytes after the end of the response")
+            self.complete = self._missing == 0
         elif data:
-            self._raw_tail = (self._raw_tail + data[-2:])[-2:]
+            chunks.feed(data)
+            self.complete = chunks.complete
+            if self._payload is not None:
+                data = b"".join(self._payload)
+                self._payload.clear()
+        if data:
+            self.events += data.count(b"\ndata:") + data.startswith(b"data:")
+            self._remember(data)
         return data
 
     def end_of_stream(self) -> None:
         """The engine closed the connection: the regular end of a body that nothing else delimits."""
-        self.complete = self.complete or (self.head is not None and self.head.until_close)
+        head = self.head
+        self.complete = self.complete or (head is not None and head.until_close)
 
     @property
-    def at_event_boundary(self) -> bool:
-        """Whether an event of ours may follow what was passed on: between two events, and between two chunks."""
-        whole = not self._tail or self._tail.endswith(_EVENT_ENDS)
-        if self._plain or not self._framed:
-            return whole
-        return whole and not self._in_chunk and self._raw_tail in (b"", b"\r\n")
+    def keep_alive(self) -> bool:
+        """The engine takes another request on this connection."""
+        head = self.head
+        return self.complete and head is not None and head.keep_alive
 
     @property
     def framed(self) -> bool:
         """The bytes passed on carry chunk framing."""
-        return self._framed and not self._plain
+        return self._chunks is not None and not self.plain
 
-    def _read_heads(self) -> bytes:
+    @property
+    def at_event_boundary(self) -> bool:
+        """Whether an event of ours may follow what was passed on: between two events, and between two chunks."""
+        chunks = self._chunks
+        last = self.tail()[-4:] if chunks is None else chunks.last
+        whole = not last or last.endswith(_EVENT_ENDS)
+        return whole and (chunks is None or self.plain or chunks.between)
+
+    def tail(self) -> bytes:
+        """The last bytes of the body as they were passed on, MAX_TAIL at most."""
+        return b"".join(self._tail)[-MAX_TAIL:]
+
+    def _remember(self, data: bytes) -> None:
+        self._tail.append(data)
+        self._tail_bytes += len(data)
+        if self._tail_bytes > 4 * MAX_TAIL or len(self._tail) > _MANY_PIECES:
+            tail = self.tail()
+            self._tail = [tail]
+            self._tail_bytes = len(tail)
+
+    def _read_heads(self, data: bytes) -> bytes:
         """Set `head` and return what follows it; 1xx heads before it go to `interim`."""
-        while (end := self._buffer.find(_END)) >= 0:
-            raw = bytes(self._buffer[: end + len(_END)])
-            del self._buffer[: len(raw)]
-            match = _STATUS.match(raw)
-            if match is None:
-                raise EngineProtocolError("no status line")
-            status = int(match[1])
-            if status >= 200:
-                self._parse(raw)
-                self.head = self._head(status, raw[: match.end()], raw[match.end() : -2])
-                rest = bytes(self._buffer)
-                self._buffer.clear()
-                return rest
-            if status == 101:
+        if self._unfinished:
+            data = self._unfinished + data
+            self._unfinished = b""
+        while True:
+            end = data.find(_END) + 4
+            if end == 3:
+                break
+            head, digits = self._heads.parse(data[:end])
+            if head.status >= _FIRST_FINAL:
+                self._begin(head, digits)
+                return data[end:]
+            if head.status == _UPGRADE:
                 raise EngineProtocolError("an upgrade that nobody asked for")
-            self.interim.append(raw)
-        if len(self._buffer) > MAX_HEAD:
+            self.interim.append(data[:end])
+            data = data[end:]
+        if len(data) > MAX_HEAD:
             raise EngineProtocolError("the head is too large")
+        self._unfinished = data
         return b""
 
-    def _head(self, status: int, status_line: bytes, block: bytes) -> ResponseHead:
-        found: dict[bytes, bytes] = {}
-        kept, end = [], 0
-        for match in _MEANT.finditer(block):
-            name = match[1].lower()
-            found[name] = match[2]
-            if name not in _FORWARDED and not (name == b"transfer-encoding" and not self._plain):
-                kept.append(block[end : match.start()])
-                end = match.end()
-        kept.append(block[end:])
-        lines = b"".join(kept)
-        self._framed = b"transfer-encoding" in found
-        return ResponseHead(
-            status,
-            status_line,
-            _without(lines, found[b"connection"]) if b"connection" in found else lines,
-            event_stream=found.get(b"content-type", b"")[: len(_EVENT_STREAM)].lower() == _EVENT_STREAM,
-            until_close=not self.complete and not self._framed and b"content-length" not in found,
-        )
-
-    def _parse(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise EngineProtocolError(str(error)) from None
-        if self._messages > 1:
-            raise EngineProtocolError("bytes after the end of the response")
-
-    # called by httptools
-
-    def on_message_begin(self) -> None:
-        self._messages += 1
-
-    def on_body(self, data: bytes) -> None:
-        self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
-        if self._plain:
-            self._decoded.append(data)
-
-    def on_chunk_header(self) -> None:
-        self._in_chunk = True
-
-    def on_chunk_complete(self) -> None:
-        self._in_chunk = False
-
-    def on_message_complete(self) -> None:
-        self.keep_alive = self._parser.should_keep_alive()  # llhttp forgets it once this call is over
-        self.complete = True
-
-
-def _without(lines: bytes, connection: bytes) -> bytes:
-    """The lines without those that Connection names as meant for this hop."""
-    for name in sorted({token.strip().lower() for token in connection.split(b",")} - {b"", b"close", b"keep-alive"}):
-        lines = re.sub(rb"(?im)^" + re.escape(name) + rb":[^\r\n]*\r\n", b"", lines)
-    return lines
+    def _begin(self, head: ResponseHead, digits: bytes) -> None:
+        self.head = head
+        self.digits = digits
+        if head.bodiless:
+            self._missing = 0
+        elif digits:
+            self._missing = int(digits)
+        elif head.chunked:
+            self._payload = [] if self.plain else None
+            self._chunks = ChunkScanner(self._payload)
+        else:
+            self._missing = _UNMEASURED

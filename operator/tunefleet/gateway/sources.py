@@ -124,8 +124,9 @@ class Sources:
             ENGINE_PORT,
         )
         self._state.swap(table)
-        self._state.metrics.table_builds.inc()
-        self._state.metrics.table_seconds.set(self._rebuild.seconds)
+        counters = self._state.telemetry.counters
+        counters.table_builds += 1
+        counters.table_seconds = self._rebuild.seconds
         if all(watch.synced.is_set() for watch in self._watches()) and self._agents.heard_all:
             self.complete.set()
 

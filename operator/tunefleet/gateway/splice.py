@@ -1,42 +1,57 @@
 """The bytes that change on their way through: a request's head and model, a response's head, a broken end. No I/O."""
 
+from typing import Final
+
 from .answers import chunk, event_of
-from .balancer import Choice
+from .balancer import Lane
 from .errors import stream_broken
 from .model_field import ModelField
+from .pods import Pod
 from .request_reader import Request
-from .response_reader import ResponseHead, ResponseReader
+from .response_head import ResponseHead
+from .response_reader import ResponseReader
+
+LARGE: Final = 64 * 1024
+"""Bytes of a body above which it is cheaper not to copy it."""
 
 
 def to_engine(
-    request: Request, model: ModelField, choice: Choice, authorization: bytes, request_id: bytes
-) -> list[bytes | memoryview]:
-    """The request with another name for the model, our credentials, and every other byte as it came."""
-    head, body = request
-    name = b'"' + choice.target.engine_name.encode() + b'"'
+    request: Request, model: ModelField, lane: Lane, pod: Pod, request_id: bytes
+) -> tuple[list[bytes | memoryview], int]:
+    """The request with another name for the model, other credentials, and every other byte as it came; and its length."""
+    head, body, name = request.head, request.body, lane.name
     length = len(body) - (model.end - model.start) + len(name)
-    host = b"" if head.has_host else b"host: %b\r\n" % choice.backend.ip.encode()
-    top = b"POST %b HTTP/1.1\r\n%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-        head.target,
-        head.kept,
-        host,
-        authorization,
-        request_id,
-        length,
-    )
+    if pod.host_line:
+        start = head.start_for(pod.prefix, pod.host_line)
+    elif head.has_host:
+        start = head.start
+    else:
+        start = head.start + b"host: %b\r\n" % pod.host.encode()
+    top = b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (start, pod.authorization, request_id, length)
+    if len(body) < LARGE:
+        whole = b"".join([top, body[: model.start], name, body[model.end :]])
+        return [whole], len(whole)
     view = memoryview(body)
-    return [top, view[: model.start], name, view[model.end :]]
+    return [top, view[: model.start], name, view[model.end :]], len(top) + length
 
 
-def to_client(head: ResponseHead, choice: Choice, request_id: bytes, *, close: bool) -> bytes:
-    """The response's head: the engine's, less hop-by-hop lines, and ours."""
-    return b"%b%bx-request-id: %b\r\nx-tunefleet-model: %b\r\nx-tunefleet-base: %b\r\n%b\r\n" % (
-        head.status_line,
-        head.lines,
-        request_id,
-        choice.target.engine_name.encode(),
-        choice.backend.base_engine_name.encode(),
-        b"connection: close\r\n" if close else b"",
+def to_client(
+    head: ResponseHead, reader: ResponseReader, lane: Lane, pod: Pod, request_id: bytes, more: bytes
+) -> bytes:
+    """The response's head: the engine's, less hop-by-hop lines, ours, and `more` lines."""
+    return b"".join(
+        [
+            head.without_chunks() if reader.plain else head.start,
+            reader.digits,
+            head.rest,
+            b"x-request-id: ",
+            request_id,
+            b"\r\n",
+            lane.answer_lines,
+            pod.answer_lines,
+            more,
+            b"\r\n",
+        ]
     )
 
 

@@ -9,20 +9,12 @@ import random
 from collections.abc import Sequence
 from hashlib import blake2b
 
-import msgspec
-
 from tunefleet.plan.route_table import Target
+
+from .body_fields import read_user
 
 POINTS = 10_000
 """A weight of one percent is a hundred points."""
-
-
-class _Body(msgspec.Struct):
-    user: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_BODY = msgspec.json.Decoder(_Body)
-_ANY = msgspec.json.Decoder()
 
 
 def point_of(header: bytes | None, body: bytes, served_name: str) -> int:
@@ -30,7 +22,7 @@ def point_of(header: bytes | None, body: bytes, served_name: str) -> int:
 
     `header` is x-tunefleet-session; without it the string `user` of the body's outermost object is the session.
     """
-    session = header or _user(body)
+    session = header or read_user(body)
     if not session:
         return random.randrange(POINTS)  # noqa: S311 - a share of traffic
     return session_point(session, served_name)
@@ -54,8 +46,3 @@ def draw(targets: Sequence[Target], point: int) -> Target | None:
         rest -= length
     return None
 
-
-def _user(body: bytes) -> bytes | None:
-    """The body is known to be a JSON object."""
-    user = _ANY.decode(_BODY.decode(body).user)
-    return user.encode() if isinstance(user, str) else None
