@@ -13,7 +13,15 @@ from aiohttp.test_utils import TestServer
 from tunefleet.api.api_key import read_policy
 from tunefleet.gateway.access import Access, Tenant
 from tunefleet.gateway.errors import Refusal
-from tunefleet.gateway.shared_limits import STALE_SECONDS, USAGE_PATH, Others, SharedLimits, UsageReport
+from tunefleet.gateway.shared_limits import (
+    GONE_SECONDS,
+    STALE_SECONDS,
+    USAGE_PATH,
+    Others,
+    SharedLimits,
+    UsageReport,
+    UsageReports,
+)
 
 from .fake_api import api_server
 
@@ -36,7 +44,7 @@ class Gateway:
     now = 0.0
 
     def hears(self, other: "Gateway", now: float = 0.0) -> None:
-        self.others.heard(other.name, other.report, [self.tenant], now)
+        self.others.heard(other.report, [self.tenant], now)
         self.others.count([self.tenant], now)
 
     @property
@@ -89,9 +97,7 @@ def test_one_that_started_anew_is_counted_from_there() -> None:
     here.hears(there)
     there.tenant.begin(0.0, 0)
     here.hears(there)
-    again = Gateway("there")
-    report = again.report.model_copy(update={"process": "another"})
-    here.others.heard("there", report, [here.tenant], 0.0)
+    here.hears(Gateway("there, started anew"))
     assert here.left == 9
 
 
@@ -113,9 +119,9 @@ def test_who_is_silent_or_gone_counts_as_idle_and_pays_later() -> None:
     there.tenant.begin(0.0, 0)
     here.hears(there)
     assert (here.tenant.limits.elsewhere, here.left) == (2, 8)
-    here.others.keep(())
-    here.others.count([here.tenant], 0.0)
-    assert here.tenant.limits.elsewhere == 0
+    here.others.count([here.tenant], GONE_SECONDS + 1)
+    here.hears(there)
+    assert here.left == 8, "it is not known what is new"
 
 
 def test_tenants_without_limits_are_not_told_of() -> None:
@@ -127,10 +133,15 @@ def test_another_answer_is_no_report() -> None:
         UsageReport.read({"tenants": {}})
 
 
+def test_workers_speak_as_one_gateway() -> None:
+    workers = [UsageReports(processes=(Gateway(name).report,)) for name in "ab"]
+    assert [report.process for report in UsageReports.together(workers).processes] == ["a", "b"]
+
+
 @asynccontextmanager
 async def speaking(other: Gateway) -> AsyncIterator[int]:
     async def usage(_request: web.Request) -> web.Response:
-        return web.json_response(other.report.dump())
+        return web.json_response(UsageReports(processes=(other.report,)).dump())
 
     app = web.Application()
     app.router.add_get(USAGE_PATH, usage)
@@ -144,7 +155,7 @@ async def test_the_pods_of_the_own_namespace_are_asked() -> None:
     access = Access(keys=True)
     access.replace({bytes(32): here.tenant})
     async with api_server() as (api, client), speaking(there) as port:
-        shared = SharedLimits(client, access, "ns", port, asyncio.get_running_loop().time, "here")
+        shared = SharedLimits(client, access, "ns", port, asyncio.get_running_loop().time)
         running = asyncio.create_task(shared.run())
         status = {"phase": "Running", "podIP": "127.0.0.1"}
         api.put("Pod", {"metadata": {"name": "gateway-1", "namespace": "ns"}, "status": status})
@@ -175,7 +186,7 @@ async def test_a_pod_that_does_not_answer_is_told_of_once(caplog: pytest.LogCapt
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         async with api_server() as (api, client), aiohttp.ClientSession() as session:
-            shared = SharedLimits(client, access, "ns", closed.getsockname()[1], lambda: 0.0, "here")
+            shared = SharedLimits(client, access, "ns", closed.getsockname()[1], lambda: 0.0)
             running = asyncio.create_task(shared.run())
             status = {"phase": "Running", "podIP": "127.0.0.1"}
             api.put("Pod", {"metadata": {"name": "gateway-1", "namespace": "ns"}, "status": status})

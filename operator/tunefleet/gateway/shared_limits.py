@@ -31,10 +31,10 @@ USAGE_PATH: Final = "/v1/usage"
 ROUND_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 1.0
 STALE_SECONDS: Final = 5.0
+GONE_SECONDS: Final = 300.0
+"""A process that is silent for so long is forgotten."""
 GATEWAY_PODS: Final = f"{COMPONENT}=gateway,app.kubernetes.io/name=tunefleet"
 """Label selector, as the chart labels them."""
-PROCESS: Final = uuid4().hex
-"""Names this process: counts of another one begin anew."""
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
@@ -51,7 +51,7 @@ class Spent(Schema):
 
 
 class UsageReport(Schema):
-    """What one gateway tells of its tenants with limits."""
+    """What one process tells of its tenants with limits."""
 
     process: str
     """Another one after each start, and counts begin anew."""
@@ -62,6 +62,17 @@ class UsageReport(Schema):
         """Of this process."""
         limited = [tenant for tenant in tenants if not tenant.free]
         return cls(process=process, tenants={tenant.name: _spent(tenant.limits, now) for tenant in limited})
+
+
+class UsageReports(Schema):
+    """The answer to USAGE_PATH: a report of each process of one gateway."""
+
+    processes: tuple[UsageReport, ...]
+
+    @classmethod
+    def together(cls, answers: Iterable[Self]) -> Self:
+        """What several workers say, as one gateway says it."""
+        return cls(processes=tuple(report for answer in answers for report in answer.processes))
 
 
 def _spent(limits: Limits, now: float) -> Spent:
@@ -79,23 +90,23 @@ def _left(bucket: Bucket | None, now: float) -> float | None:
 
 
 class Others:
-    """What the other gateways last said. Pure: reports go in, tenants' limits are put right."""
+    """What the other processes last said. Pure: reports go in, tenants' limits are put right."""
 
     def __init__(self, process: str) -> None:
         self._process = process
         self._reports: dict[str, tuple[float, UsageReport]] = {}
 
-    def heard(self, address: str, report: UsageReport, tenants: Iterable[Tenant], now: float) -> None:
-        """A gateway said something. What it spent since it last did is taken off.
+    def heard(self, report: UsageReport, tenants: Iterable[Tenant], now: float) -> None:
+        """A process said something. What it spent since it last did is taken off.
 
         When it is first heard of, its counts say nothing of when that was; then what it knows to be left is believed,
         should that be less. So a gateway that starts does not begin with full buckets.
         """
         if report.process == self._process:
             return
-        _, former = self._reports.get(address, (now, None))
-        self._reports[address] = (now, report)
-        known = former.tenants if former is not None and former.process == report.process else {}
+        _, former = self._reports.get(report.process, (now, None))
+        self._reports[report.process] = (now, report)
+        known = former.tenants if former is not None else {}
         for tenant in tenants:
             after = report.tenants.get(tenant.name)
             if after is None:
@@ -107,13 +118,9 @@ class Others:
                 spent = (after.requests - before.requests, after.tokens - before.tokens)
                 tenant.limits.spent_elsewhere(*spent, now)
 
-    def keep(self, addresses: Iterable[str]) -> None:
-        """Forget gateways that are gone."""
-        known = frozenset(addresses)
-        self._reports = {address: said for address, said in self._reports.items() if address in known}
-
     def count(self, tenants: Iterable[Tenant], now: float) -> None:
         """Set how many requests of each tenant run elsewhere."""
+        self._reports = {process: said for process, said in self._reports.items() if now - said[0] <= GONE_SECONDS}
         fresh = [report for time, report in self._reports.values() if now - time <= STALE_SECONDS]
         for tenant in tenants:
             told = [report.tenants[tenant.name].running for report in fresh if tenant.name in report.tenants]
@@ -123,13 +130,13 @@ class Others:
 class SharedLimits:
     """Asks the other gateways while `run` runs."""
 
-    def __init__(
-        self, client: Client, access: Access, namespace: str, port: int, clock: Callable[[], float], process: str
-    ) -> None:
+    def __init__(self, client: Client, access: Access, namespace: str, port: int, clock: Callable[[], float]) -> None:
+        """`namespace`: of the gateway pods, `port`: their admin port."""
         self._access = access
         self._port = port
         self._clock = clock
-        self._others = Others(process)
+        self._process = uuid4().hex
+        self._others = Others(self._process)
         self._silent: set[str] = set()
         self._watch: Watch[str] = Watch(
             client,
@@ -139,6 +146,10 @@ class SharedLimits:
             namespace=namespace,
             label_selector=GATEWAY_PODS,
         )
+
+    def report(self) -> UsageReports:
+        """What is told to others."""
+        return UsageReports(processes=(UsageReport.of(self._process, self._access.tenants, self._clock()),))
 
     async def run(self) -> None:
         """Once a second, until cancelled."""
@@ -159,22 +170,21 @@ class SharedLimits:
         host = f"[{address}]" if ":" in address else address
         try:
             async with session.get(f"http://{host}:{self._port}{USAGE_PATH}", raise_for_status=True) as answer:
-                report = UsageReport.read(await answer.json())
+                said = UsageReports.read(await answer.json())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             if address not in self._silent:
                 log.warning("gateway %s does not say what it spent, so limits do not count it: %r", address, error)
             self._silent.add(address)
         else:
             self._silent.discard(address)
-            self._others.heard(address, report, self._access.tenants, self._clock())
+            for report in said.processes:
+                self._others.heard(report, self._access.tenants, self._clock())
 
     def _addresses(self) -> list[str]:
         return [address for address in self._watch.store.values() if address]
 
     def _changed(self, _key: ObjectKey) -> None:
-        addresses = self._addresses()
-        self._others.keep(addresses)
-        self._silent.intersection_update(addresses)
+        self._silent.intersection_update(self._addresses())
 
 
 def _address(pod: dict[str, Any]) -> str:
