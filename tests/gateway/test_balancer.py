@@ -192,7 +192,7 @@ class World:
     def __init__(self) -> None:
         self.ejections: dict[str, int] = {}
         self.balancer = Balancer(
-            lambda: 0.0, lambda b: f"authorization: {b.endpoint}\r\n".encode(), lambda n: Series(n, ""), self.ejections
+            lambda b: f"authorization: {b.endpoint}\r\n".encode(), lambda n: Series(n, ""), self.ejections
         )
 
 

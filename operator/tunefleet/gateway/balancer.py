@@ -10,12 +10,11 @@ Pods that are out (health.py) are no candidates. When all are out, those that ga
 those that take no connection are not.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple, final
+from collections.abc import Callable, Collection, Sequence
+from typing import final
 
 from tunefleet.plan.facts import Key
-from tunefleet.plan.route_table import Backend, Route, RouteTable, Target
+from tunefleet.plan.route_table import Backend, RouteTable, Target
 
 from .health import BUSY, REFUSED, Health
 from .pods import Pod, engine_lines
@@ -106,27 +105,18 @@ def least_bad(pods: Sequence[Pod]) -> list[Pod]:
     return busy or [pod for pod in pods if pod.health.why != REFUSED]
 
 
-class Choice(NamedTuple):
-    """Where a request goes."""
-
-    target: Target
-    backend: Backend
-
-
 @final
 class Balancer:
     """The pods that are known, and the lanes of the present table."""
 
     def __init__(
         self,
-        clock: Callable[[], float],
         authorization: Callable[[Backend], bytes],
         series: Callable[[str], Series],
         ejections: dict[str, int],
     ) -> None:
         """`authorization`: the header line for an engine; `series`: the counts of an engine name; `ejections`: by
         reason, counted up."""
-        self._clock = clock
         self._authorization = authorization
         self._series = series
         self._ejections = ejections
@@ -135,7 +125,6 @@ class Balancer:
         self._lanes: dict[int, Lane] = {}
         self._targets: list[Target] = []
         """Keeps alive what the keys of `_lanes` are the ids of."""
-        self._old: Counter[Key] = Counter()
 
     def lane(self, target: Target) -> Lane:
         """The target's lane, the same one until the next table."""
@@ -189,36 +178,7 @@ class Balancer:
         pod.authorization = self._authorization(backend)
         pod.answer_lines = engine_lines(backend)
 
-    # --- until exchange.py goes by lanes
-
-    def choose(self, target: Target, avoid: Collection[Key] = (), *, alive: bool = False) -> Backend | None:
-        """The version's engine for a request."""
-        pod = self.lane(target).choose(0, self._clock(), avoid, alive)
-        return pod.backend if pod else None
-
-    def started(self, backend: Backend) -> None:
-        """A request goes to this pod."""
-        self._pod(backend).in_flight += 1
-
-    def finished(self, backend: Backend) -> None:
-        """A request that `started` is over."""
-        self._pod(backend).in_flight -= 1
-
     def in_flight(self, key: Key) -> int:
         """Requests at this pod now."""
         pod = self._pods.get(key)
         return pod.in_flight if pod else 0
-
-    def shun(self, backend: Backend) -> None:
-        """This pod refused a connection."""
-        self._pod(backend).health.refused(self._clock())
-
-    @property
-    def waits_for_signs(self) -> bool:
-        """Some pod refused its last connection."""
-        return any(not pod.health.clean for pod in self._pods.values())
-
-    def keep(self, routes: Iterable[Route]) -> None:
-        """Forget what is remembered of pods that are on no route."""
-        backends = {b.pod: b for route in routes for target in route.targets for b in target.backends}
-        self.follow(RouteTable(backends=tuple(backends.values())))

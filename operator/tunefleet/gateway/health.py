@@ -75,17 +75,20 @@ class Health:
         self.clean = False
         if request not in self._failures and len(self._failures) < FAILURES:
             self._failures.append(request)
-        if self.why or len(self._failures) == FAILURES:
+        if self.why == REFUSED:  # what it still had when it stopped to listen
+            return
+        if self.why == FAILED or len(self._failures) == FAILURES:
             self._eject(FAILED, now)
 
     def busy(self, now: float, seconds: float) -> None:
         """It answered 503 and asked not to be asked for so long."""
         until = now + min(max(seconds, 0.0), BUSY_MOST)
         self._failures.clear()
-        self._probe_until = 0.0
+        if self.why == BUSY:
+            until = max(until, self.until)
         if until > now:
-            self._out(BUSY, max(until, self.until))
-        elif self.why:
+            self._out(BUSY, until, now)
+        else:
             self._recovered()
 
     def answered(self) -> bool:
@@ -105,18 +108,18 @@ class Health:
         return waited_for
 
     def _eject(self, why: str, now: float) -> None:
-        self._probe_until = 0.0
-        if self.why == why and now < self.until:  # others that were on their way there
+        if self.why == why and now < self.until:  # one that was on its way there with others
             return
-        self._pauses = min(self._pauses + 1, 16)
-        self._out(why, now + min(FIRST_PAUSE * 2.0 ** (self._pauses - 1), LAST_PAUSE))
+        self._pauses += 1
+        self._out(why, now + min(FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 16), LAST_PAUSE), now)
 
-    def _out(self, why: str, until: float) -> None:
-        if not self.why or (self.why, self.until) != (why, until):
+    def _out(self, why: str, until: float, now: float) -> None:
+        if self.why != why or now >= self.until:
             self._ejections[why] = self._ejections.get(why, 0) + 1
         self.clean = False
         self.why = why
         self.until = until
+        self._probe_until = 0.0
 
     def _recovered(self) -> None:
         self.why = ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import Backend
 
+from .breaker import Breaker
 from .health import Health
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Pod:
         self.host_line = host_line
         """Empty: the client's Host goes on."""
         self.tls = tls
+        self.breaker: Breaker | None = None
+        """Of its endpoint, when that has a fallback."""
         self.in_flight = 0
         """Requests of this process that it has now, of all versions."""
         self.idle: list[EngineConnection] = []
