@@ -28,6 +28,9 @@ MANAGER = "tunefleet"
 GATEWAY_ACCOUNT = "tunefleet-gateway"
 """ServiceAccount of the gateways, in the operator's namespace."""
 
+KEYS_NAMESPACE = "tunefleet-keys"
+"""Where API keys lie, unless another namespace is named."""
+
 ENGINE_PORT = 8000
 AGENT_PORT = 8001
 

@@ -5,7 +5,7 @@ What cannot be read gives nobody access: its keys do not work until it is mended
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,8 @@ class KeySource:
             namespace=namespace,
             field_selector=f"type={SECRET_TYPE}",
         )
+        self.on_replaced: Callable[[], object] = lambda: None
+        """Called after each reload."""
         self.complete = asyncio.Event()
         """Every Secret was read once, and its keys work. Stays so."""
 
@@ -67,6 +69,11 @@ class KeySource:
         finally:
             if self._wake is not None:
                 self._wake.cancel()
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Of all tenants, those without a valid key too."""
+        return [key.name for key in self._watch.store]
 
     @property
     def unreadable(self) -> int:
@@ -84,9 +91,10 @@ class KeySource:
         now = self._today()
         ring = key_ring([holder for holder in found if isinstance(holder, KeyHolder)], now)
         self._tell_shared(ring)
-        known = {key.name for key in self._watch.store}
+        known = frozenset(self.names)
         self._tenants = {name: tenant for name, tenant in self._tenants.items() if name in known}
         self._access.replace({digest: self._tenant(holder) for digest, holder in ring.keys.items()})
+        self.on_replaced()
         self._sleep((ring.until - now).total_seconds() if ring.until is not None else None)
         if self._watch.synced.is_set():
             self.complete.set()
