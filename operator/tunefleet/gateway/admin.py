@@ -1,16 +1,13 @@
 """The admin port, apart from the public one: health, readiness, metrics, demand, and the route table for people."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from tunefleet.plan.demand import DEMAND_PATH
-from tunefleet.plan.route_table import Backend, RouteTable, Target
 
-from .balancer import Balancer
+from .describe import describe
+from .metrics import CONTENT_TYPE
 from .state import GatewayState
 
 
@@ -27,12 +24,16 @@ def admin_app(state: GatewayState, ready: Callable[[], bool]) -> web.Application
             return web.Response(status=503, text="waiting for the first lists and reports\n")
         return web.Response(text="ok\n")
 
-    async def metrics(_request: web.Request) -> web.Response:
-        text = await asyncio.to_thread(state.metrics.render)  # thousands of versions take a while
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
+        await response.prepare(request)
+        async for part in state.metrics.parts():
+            await response.write(part)
+        await response.write_eof()
+        return response
 
     async def table(_request: web.Request) -> web.Response:
-        return web.json_response(describe(state.table, state.balancer))
+        return web.json_response(describe(state))
 
     async def demand(request: web.Request) -> web.Response:
         report = await state.demand.next_report(request.query.get("after", ""))
@@ -53,33 +54,3 @@ async def serve_admin(app: web.Application, host: str, port: int) -> web.AppRunn
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner
-
-
-def describe(table: RouteTable, balancer: Balancer) -> dict[str, Any]:
-    """The route table as JSON: every name, its versions, and the pods that hold them."""
-    return {
-        "models": [model.name for model in table.models],
-        "routes": {
-            name: [_target(target, balancer) for target in route.targets]
-            for name, route in sorted(table.routes.items())
-        },
-    }
-
-
-def _target(target: Target, balancer: Balancer) -> dict[str, Any]:
-    return {
-        "engineName": target.engine_name,
-        "weight": target.weight,
-        "pods": [_pod(backend, balancer) for backend in target.backends],
-    }
-
-
-def _pod(backend: Backend, balancer: Balancer) -> dict[str, Any]:
-    return {
-        "namespace": backend.pod.namespace,
-        "name": backend.pod.name,
-        "endpoint": backend.endpoint,
-        "address": f"{backend.ip}:{backend.port}",
-        "base": backend.base_engine_name,
-        "inFlight": balancer.in_flight(backend.pod),
-    }

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from .hold import HoldLimits
 from .request_reader import Limits
 
+AUDIT_OFF = "off"
+
 
 @dataclass(frozen=True)
 class Timeouts:
@@ -37,3 +39,7 @@ class Settings:
     """Client connections; one more is told to try again."""
     drain_seconds: float = 120.0
     """How long streams may go on after SIGTERM."""
+    audit: str = "stdout"
+    """Where a line for each request goes: `stdout`, a path, or AUDIT_OFF."""
+    otel_endpoint: str = ""
+    """OTLP receiver of spans, such as http://collector:4318; empty: none are made."""

@@ -1,0 +1,41 @@
+"""The route table as JSON, for people: where each name leads, and how the pods there do."""
+
+from typing import Any
+
+from tunefleet.plan.route_table import Backend, Route, Target
+
+from .pods import Pod
+from .state import GatewayState
+
+
+def describe(state: GatewayState) -> dict[str, Any]:
+    """`models`: what /v1/models lists; `routes`: by name; `pods`: by NAMESPACE/NAME."""
+    now = state.clock()
+    return {
+        "models": [model.name for model in state.table.models],
+        "routes": {name: _route(route) for name, route in sorted(state.table.routes.items())},
+        "pods": {pod.label: _pod(pod, now) for pod in sorted(state.balancer.pods(), key=lambda pod: pod.label)},
+    }
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {
+        "servedName": route.served_name,
+        "namespace": route.namespace,
+        "versions": [_target(target) for target in route.targets],
+        "fallback": route.fallback.mark if route.fallback else None,
+        "awaited": route.awaited,
+    }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    pods = [f"{backend.pod.namespace}/{backend.pod.name}" for backend in target.backends]
+    return {"engineName": target.engine_name, "weight": target.weight, "pods": pods}
+
+
+def _pod(pod: Pod, now: float) -> dict[str, Any]:
+    return {**pod.describe(now), **(_place(pod.backend) if pod.backend else {})}
+
+
+def _place(backend: Backend) -> dict[str, str]:
+    return {"endpoint": backend.endpoint, "base": backend.base_engine_name, "region": backend.region}
