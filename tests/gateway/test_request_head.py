@@ -27,9 +27,6 @@ def test_lines_for_the_engine_are_as_they_came() -> None:
     parsed, _ = parse_head(head(*lines, b"Content-Length: 1", b"Expect: 100-continue", b"x-tunefleet-model: forged"))
     assert parsed.kept == HOST + b"".join(line + b"\r\n" for line in theirs)
     assert parsed.start == b"POST /v1/completions HTTP/1.1\r\n" + parsed.kept
-    assert parsed.start_for(b"/p", b"host: b\r\n") == (
-        b"POST /p/v1/completions HTTP/1.1\r\nhost: b\r\n" + parsed.kept.removeprefix(HOST)
-    )
     assert (parsed.authorization, parsed.api_key) == (b"Bearer mine", b"k")
     assert parsed.expects_continue
 

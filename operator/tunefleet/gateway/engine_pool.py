@@ -1,11 +1,17 @@
 """New connections to engines, and the end of idle ones."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from .engines import IDLE_SECONDS, EngineConnection
 from .pods import Pod
+
+log = logging.getLogger(__name__)
+
+EXTERNAL_SECONDS = 5.0
+"""Until an external upstream's name is resolved, its connection accepted and its certificate verified."""
 
 
 class Caller(Protocol):
@@ -30,7 +36,9 @@ class EnginePool:
         """Dial, and tell the caller what came of it."""
         try:
             engine = await self.dial(pod)
-        except OSError:
+        except OSError as error:
+            if pod.backend is None:
+                log.warning("the fallback %s cannot be reached: %s", pod.label, str(error) or type(error).__name__)
             caller.not_reached()
         else:
             caller.reached(engine)
@@ -39,7 +47,7 @@ class EnginePool:
         """A new connection. Raises OSError (TimeoutError included) when there is none within the time-out."""
         loop = asyncio.get_running_loop()
         name = pod.host if pod.tls else None
-        async with asyncio.timeout(self._connect_timeout):
+        async with asyncio.timeout(self._connect_timeout if pod.backend is not None else EXTERNAL_SECONDS):
             _, connection = await loop.create_connection(
                 lambda: EngineConnection(pod),  # type: ignore[type-var]  # a protocol by its methods
                 pod.host,

@@ -5,7 +5,7 @@ Errors of engines are not rewritten; they pass through as they came.
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RETRY_UNAVAILABLE = 5
 """Retry-After, in seconds, for a model that no engine holds: about the time in which an adapter is loaded."""
@@ -66,10 +66,9 @@ def too_slow(what: str) -> Refusal:
     return Refusal(408, f"The request's {what} did not arrive in time.", "request_timeout", closes=True)
 
 
-def no_route(method: str, path: str) -> Refusal:
-    """A path that does not exist."""
-    known = "POST /v1/chat/completions, POST /v1/completions, GET /v1/models and GET /v1/models/{id}"
-    return Refusal(404, f"{method} {path} does not exist here; use {known}.", "unknown_url")
+def no_route(method: str, path: str, advice: str) -> Refusal:
+    """A path that does not exist; `advice` says what to do instead."""
+    return Refusal(404, f"{method} {path} does not exist here; {advice}.", "unknown_url")
 
 
 def wrong_method(method: str, path: str, allow: str) -> Refusal:
@@ -119,6 +118,20 @@ def unreachable(model: str) -> Refusal:
     """No engine accepted a connection, so the request did not run."""
     message = f"No engine that holds {_shown(model)} could be reached; the request did not run. Try again."
     return Refusal(503, message, "engine_unreachable", retry_after=RETRY_SOON)
+
+
+def without_fallback(refusal: Refusal, problem: str) -> Refusal:
+    """The same, where the endpoint has a fallback that cannot be used."""
+    return replace(refusal, message=f"{refusal.message} The fallback cannot answer either: {problem}.")
+
+
+def key_refused(model: str) -> Refusal:
+    """The external upstream called our key invalid. The client's is fine, so a 401 would mislead it."""
+    message = (
+        f"The fallback that answers for {_shown(model)} at the moment refused the gateway's API key; the request did "
+        "not run. The Secret that the endpoint's fallback names needs a valid one."
+    )
+    return Refusal(502, message, "fallback_denied")
 
 
 def engine_lost(model: str) -> Refusal:

@@ -11,9 +11,11 @@ from typing import final
 from zlib import crc32
 
 from tunefleet.plan.facts import Key
+from tunefleet.plan.fallback import Fallback
 from tunefleet.plan.route_table import Route, RouteTable, Target
 
 from .balancer import Lane
+from .breaker import Breaker
 from .client import Client
 from .engines import EngineConnection, give_back, take
 from .errors import (
@@ -21,9 +23,11 @@ from .errors import (
     Refusal,
     engine_lost,
     engine_silent,
+    key_refused,
     queue_full,
     unavailable_model,
     unreachable,
+    without_fallback,
 )
 from .hold import Outcome
 from .model_field import ModelField
@@ -56,6 +60,8 @@ class Exchange:
         self._keep_alive = request.head.keep_alive
         self._retried = False
         self._redialled = False
+        self._fell_back = False
+        """The fallback was tried: what is left are the endpoint's own engines."""
         self._now = record.started
         """When the clock was last looked at."""
         self._lane: Lane | None = None
@@ -89,7 +95,10 @@ class Exchange:
         waiting = self._waiting
         if waiting is None:
             self._failed(engine_silent(self._model.name, self._state.engine_timeout))
-        else:
+            return
+        self._fell_back = False
+        self._now = self._state.clock()
+        if self._route.fallback is None or self._go((), alive=True) is None:
             self._leave("expired")
             self._refuse(waiting)
 
@@ -120,7 +129,7 @@ class Exchange:
     def try_again(self, table: RouteTable, avoid: Collection[Key], *, alive: bool) -> Key | None:
         """Leave the queue and go to a pod now; None when there is still none."""
         self._route = table.routes.get(self._model.name, self._route)
-        self._retried = self._redialled = False
+        self._retried = self._redialled = self._fell_back = False
         self._now = self._state.clock()
         return self._go(avoid, alive=alive)
 
@@ -129,6 +138,9 @@ class Exchange:
         state, route = self._state, self._route
         if route.adapter is not None:
             state.demand.missed(route.adapter)
+        problem = state.fallbacks.problem(route.fallback) if route.fallback is not None else ""
+        if problem:
+            refusal = without_fallback(refusal, problem)
         again = self._waited_since > 0.0
         until = state.hold.join(self, self._waited_since if again else None) if route.awaited else None
         if until is None:
@@ -150,17 +162,30 @@ class Exchange:
         """Begin an attempt at a pod with the version; None when there is none."""
         targets = self._route.targets
         target = targets[0] if len(targets) == 1 else self._draw(targets)
-        if target is None:
-            return None
-        lane = self._state.balancer.lane(target)
-        pod = lane.choose(self._prefix(lane), self._now, avoid, alive)
-        if pod is None:
+        lane: Lane | None = None
+        pod: Pod | None = None
+        if target is not None:
+            lane = self._state.balancer.lane(target)
+            pod = lane.choose(self._prefix(lane), self._now, avoid, alive)
+        fallback = self._route.fallback
+        if fallback is not None and not self._fell_back:
+            lane, pod = self._or_instead(fallback, lane, pod, avoid, alive)
+        if lane is None or pod is None:
             return None
         if self._waiting is not None:
             self._leave("sent")
             self._client.heard()
         self._attempt(lane, pod)
         return pod.key
+
+    def _or_instead(
+        self, fallback: Fallback, lane: Lane | None, pod: Pod | None, avoid: Collection[Key], alive: bool
+    ) -> tuple[Lane | None, Pod | None]:
+        """Where the request goes by breakers and fallback. What nobody holds is asked for all the same."""
+        state, adapter = self._state, self._route.adapter
+        if pod is None and adapter is not None:
+            state.demand.missed(adapter)
+        return state.fallbacks.resolve(fallback, lane, pod, self._request.body, self._now, avoid, alive)
 
     def _draw(self, targets: tuple[Target, ...]) -> Target | None:
         """A version by weight, the same one for all requests of a session."""
@@ -179,6 +204,11 @@ class Exchange:
         record.series = lane.series
         record.engine_name = lane.engine_name
         record.fallback = lane.fallback
+        if lane.fallback:
+            self._fell_back = True
+            record.step = None
+        if pod.breaker is not None:
+            pod.breaker.sent(self._now)
         lane.started(pod)
         self._state.telemetry.begun(record)
         engine = take(pod, self._now)
@@ -205,6 +235,8 @@ class Exchange:
         assert pod is not None
         self._now = state.clock()
         pod.health.refused(self._now)
+        if pod.breaker is not None:
+            pod.breaker.left()
         self._let_go()
         other = None if self._retried else lane.choose(self._prefix(lane), self._now, (pod.key,), True)
         if other is not None:
@@ -214,7 +246,9 @@ class Exchange:
             return
         state.telemetry.left(self.record)
         self.record.series = None
-        self.record.engine_name = ""
+        self.record.engine_name = self.record.fallback = ""
+        if self._route.fallback is not None and self._go((pod.key,), alive=True) is not None:
+            return
         try:
             self._wait(unreachable(self._model.name))
         except Refusal as refusal:
@@ -254,6 +288,8 @@ class Exchange:
             if head is None:
                 return
             self._now = self._state.clock()
+            if head.status == 401 and self._key_refused():
+                return
             top = self._top(head)
             self._client.write(top + body if body else top)
         elif body:
@@ -310,6 +346,19 @@ class Exchange:
         if not self._keep_alive:
             more += b"connection: close\r\n"
         return to_client(head, self._reader, lane, pod, record.request_id, more)
+
+    def _key_refused(self) -> bool:
+        """Whether it was an external upstream that did not take our key. Then the client hears of that, no more."""
+        pod, record = self._pod, self.record
+        if pod is None or pod.backend is not None:
+            return False
+        self._state.externals.distrust(pod)
+        refusal = key_refused(self._model.name)
+        record.refusal = refusal.code
+        record.status = refusal.status
+        self._end("5xx")
+        self._client.refuse(refusal, keep_alive=self._keep_alive)
+        return True
 
     def _judge(self, pod: Pod, head: ResponseHead) -> None:
         """What the answer says of the pod."""
@@ -371,6 +420,8 @@ class Exchange:
         if pod is not None:
             backend = pod.backend
             record.pod = pod.label
+            if pod.breaker is not None and outcome:
+                self._tell(pod.breaker, outcome)
             if backend is not None:
                 record.base_engine_name = backend.base_engine_name
                 record.endpoint = backend.endpoint
@@ -381,6 +432,13 @@ class Exchange:
         record.ended = self._now
         self._let_go()
         self._state.telemetry.ended(record)
+
+    def _tell(self, breaker: Breaker, outcome: str) -> None:
+        """What became of the request. Clients who leave, and what they did wrong, say nothing of engines."""
+        if outcome == DISCONNECTED:
+            breaker.left()
+        else:
+            breaker.note(outcome != BROKEN and outcome != "5xx", self._now, self.record.engine_name)
 
     def _let_go(self) -> None:
         """Of the pod, and of the connection to it."""

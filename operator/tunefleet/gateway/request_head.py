@@ -35,7 +35,6 @@ _SESSION: Final = b"x-tunefleet-session"
 _LENGTH: Final = re.compile(rb"[0-9]{1,15}")
 _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_HOST_LINE: Final = re.compile(rb"(?im)^host:[^\r]*\r\n")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
 _Lines = dict[bytes, list[bytes]]
@@ -80,16 +79,6 @@ class RequestHead:
         self.tenant: Tenant | None = None
         """Whose credentials these are; good while `tenant_generation` is that of the keys. See connection.py."""
         self.tenant_generation = -1
-
-    def start_for(self, prefix: bytes, host_line: bytes) -> bytes:
-        """The start for a server that is no engine of ours: other paths, and a host of its own."""
-        return b"%b %b%b HTTP/1.1\r\n%b%b" % (
-            self.method.encode(),
-            prefix,
-            self.target,
-            host_line,
-            _HOST_LINE.sub(b"", self.kept),
-        )
 
 
 def has_bare_line_feed(data: bytearray, start: int, end: int) -> bool:

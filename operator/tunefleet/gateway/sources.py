@@ -22,6 +22,7 @@ from tunefleet.plan.route_table import EnginePod
 from tunefleet.plan.routing import build_table
 
 from .agents import Agents
+from .external import secret_reader
 from .observed import ENGINE_PODS, adapter_of, base_of, endpoint_of, pod_of
 from .state import GatewayState
 
@@ -96,6 +97,7 @@ class Sources:
         """Watch until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._state.externals.run(secret_reader(self._client)))
                 for watch in self._watches():
                     group.create_task(watch.run())
                 for watch in self._watches():

@@ -6,6 +6,7 @@ from .answers import chunk, event_of
 from .balancer import Lane
 from .errors import stream_broken
 from .model_field import ModelField
+from .outside import incoming_lines, outgoing_start
 from .pods import Pod
 from .request_reader import Request
 from .response_head import ResponseHead
@@ -21,8 +22,8 @@ def to_engine(
     """The request with another name for the model, other credentials, and every other byte as it came; and its length."""
     head, body, name = request.head, request.body, lane.name
     length = len(body) - (model.end - model.start) + len(name)
-    if pod.host_line:
-        start = head.start_for(pod.prefix, pod.host_line)
+    if pod.backend is None:
+        start = outgoing_start(head, pod)
     elif head.has_host:
         start = head.start
     else:
@@ -39,11 +40,15 @@ def to_client(
     head: ResponseHead, reader: ResponseReader, lane: Lane, pod: Pod, request_id: bytes, more: bytes
 ) -> bytes:
     """The response's head: the engine's, less hop-by-hop lines, ours, and `more` lines."""
+    start = head.without_chunks() if reader.plain else head.start
+    rest = head.rest
+    if pod.backend is None:
+        start, rest = incoming_lines(start), incoming_lines(rest)
     return b"".join(
         [
-            head.without_chunks() if reader.plain else head.start,
+            start,
             reader.digits,
-            head.rest,
+            rest,
             b"x-request-id: ",
             request_id,
             b"\r\n",

@@ -14,13 +14,19 @@ from .answers import Answer, model_list
 from .balancer import Balancer
 from .demand import Demand
 from .engine_pool import EnginePool
+from .external import Externals
+from .fallback import Fallbacks
 from .head_cache import HeadCache
 from .hold import Hold
 from .metrics import Metrics
+from .pods import Pod
 from .request_ids import RequestIds
 from .response_head import ResponseHeadCache
 from .settings import Settings
 from .telemetry import Telemetry
+
+SLACK_SECONDS = 1.0
+"""What is counted from the time of the last sweep must not end too early."""
 
 
 class EngineKeys:
@@ -61,14 +67,16 @@ class GatewayState:
         """No new connections; every answer from now on closes its own."""
         self.now: float = clock()
         """The time of the last sweep, so up to a second ago: good enough for deadlines, and free."""
-        self.engine_timeout: float = settings.timeouts.engine
-        self.idle_timeout: float = settings.timeouts.idle
+        self.engine_timeout: float = settings.timeouts.engine + SLACK_SECONDS
+        self.idle_timeout: float = settings.timeouts.idle + SLACK_SECONDS
         self.request_ids = RequestIds()
         self.heads = HeadCache()
         self.response_heads = ResponseHeadCache()
-        self.balancer = Balancer(clock, keys.of, self.telemetry.series, self.telemetry.counters.ejections)
-        self.pool = EnginePool(self.balancer.pods, settings.timeouts.connect)
+        self.balancer = Balancer(keys.of, self.telemetry.series, self.telemetry.counters.ejections)
         self.hold = Hold(settings.hold, clock, self.telemetry.counters)
+        self.externals = Externals(clock, self.telemetry.counters.ejections, self.hold.release)
+        self.fallbacks = Fallbacks(self.balancer, self.externals, self.telemetry.series, clock)
+        self.pool = EnginePool(self.pods, settings.timeouts.connect)
         self.demand = Demand(self.telemetry, self.hold, clock, lambda: datetime.now(UTC))
         self.table = RouteTable()
         """Where models go, now."""
@@ -86,8 +94,13 @@ class GatewayState:
         counters.routes = len(table.routes)
         self.telemetry.keep(table.routes)
         self.balancer.follow(table)
+        self.fallbacks.follow(table)
         self.demand.follow(table)
         self.hold.follow(table)
+
+    def pods(self) -> list[Pod]:
+        """Everything that requests go to."""
+        return [*self.balancer.pods(), *self.externals.pods()]
 
     def alive(self, pod: Key) -> None:
         """A pod gave a sign of life."""
