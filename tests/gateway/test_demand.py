@@ -8,7 +8,8 @@ import pytest
 from tests.reconcile.virtual_time import run_virtual
 from tunefleet.gateway.demand import REMEMBERED_SECONDS, Demand
 from tunefleet.gateway.hold import Hold, HoldLimits
-from tunefleet.gateway.metrics import Metrics
+from tunefleet.gateway.record import Record
+from tunefleet.gateway.telemetry import Telemetry
 from tunefleet.plan.demand import LONG_POLL_SECONDS, AdapterDemand
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import Route, RouteTable, Target, TrialTerms
@@ -22,9 +23,9 @@ class World:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.metrics = Metrics()
-        self.hold = Hold(HoldLimits(), self.clock, self.metrics)
-        self.demand = Demand(self.metrics, self.hold, self.clock, self.wall_clock)
+        self.telemetry = Telemetry(self.clock)
+        self.hold = Hold(HoldLimits(), self.clock, self.telemetry.counters)
+        self.demand = Demand(self.telemetry, self.hold, self.clock, self.wall_clock)
         routes = {"m": Route("m", (Target(VERSION, 100, ()),), ADAPTER), "tiny": Route("tiny")}
         routes["n"] = Route("n", (Target(OTHER, 100, ()),), Key("ns", "other"))
         self.demand.follow(RouteTable(routes))
@@ -35,11 +36,15 @@ class World:
     def wall_clock(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
 
-    def ask(self, engine_name: str = VERSION, times: int = 1, *, end: bool = True) -> None:
+    def ask(self, engine_name: str = VERSION, times: int = 1) -> None:
         for _ in range(times):
-            self.metrics.version(engine_name).started()
-            if end:
-                self.metrics.version(engine_name).finished("2xx")
+            self.telemetry.ended(self.begin(engine_name))
+
+    def begin(self, engine_name: str = VERSION) -> Record:
+        record = Record(b"id", "POST", "/v1/chat/completions", self.now)
+        record.series, record.outcome = self.telemetry.series(engine_name), "2xx"
+        self.telemetry.begun(record)
+        return record
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
@@ -52,7 +57,7 @@ class World:
 
 def test_who_is_asked_for_and_when() -> None:
     world = World()
-    world.ask(end=False)
+    running = world.begin()
     world.ask(BASE)
     world.pass_time(1)
     world.pass_time(30)
@@ -60,7 +65,7 @@ def test_who_is_asked_for_and_when() -> None:
     assert (seen.namespace, seen.name, seen.in_flight, seen.waiting) == ("ns", "adapter", 1, 0)
     assert seen.last_asked == "2026-01-01T00:00:01Z"
     assert world.demand.report().since == "2026-01-01T00:00:00Z"
-    world.metrics.version(VERSION).finished("2xx")
+    world.telemetry.ended(running)
     assert world.adapters[0].in_flight == 0
 
 

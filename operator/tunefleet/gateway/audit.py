@@ -69,7 +69,7 @@ class Audit:
             self._writer.write(lines)
 
     def _line(self, record: Record) -> AuditLine:
-        first_byte = record.first_byte - record.sent if record.first_byte > 0.0 else 0.0
+        first_byte = record.first_byte - record.sent
         return AuditLine(
             self._time(record.ended),
             record.request_id.decode("latin-1"),
@@ -93,8 +93,8 @@ class Audit:
             record.completion_tokens,
             record.body_bytes,
             record.retries,
-            round(record.held, 6) if record.held > 0.0 else 0.0,
-            round(first_byte, 6) if first_byte > 0.0 else 0.0,
+            round(record.held, 6) if record.held > 0.0 else None,
+            round(first_byte, 6) if record.first_byte > 0.0 else None,
             trace_id(record.traceparent) if record.traceparent else "",
         )
 

@@ -55,9 +55,9 @@ class AuditLine(msgspec.Struct, omit_defaults=True):
     """Of the body."""
     retries: int = 0
     """Further attempts at engines."""
-    held_seconds: float = 0.0
+    held_seconds: float | None = None
     """That it waited for an engine."""
-    first_byte_seconds: float = 0.0
+    first_byte_seconds: float | None = None
     """From sending it to the engine to the first byte of the answer's body."""
     trace_id: str = ""
     """Of the client's traceparent."""
