@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunefleet.api.base_model import BaseModel
-from tunefleet.api.inference_endpoint import InferenceEndpoint
+from tunefleet.api.inference_endpoint import Fallback, InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.api.names import engine_name
 from tunefleet.engine.adapters_api import AdaptersReport
@@ -353,3 +353,12 @@ def test_names_say_whose_they_are() -> None:
     owned = {name for name, route in table.routes.items() if route.adapter == Key("ns", "support")}
     assert owned == {"support", "support@v1", S1, "support@v2", S2}
     assert {name for name, route in table.routes.items() if route.adapter is None} == {"tiny", "tiny@v1", BASE1}
+
+
+def test_only_the_name_itself_has_a_fallback() -> None:
+    """Whoever asks for NAME@vN or an exact version wants those weights and no others."""
+    spec = {"external": {"url": "https://models.example.com/v1", "model": "m"}, "adapters": {}}
+    lending = SERVING.model_copy(update={"spec": SERVING.spec.model_copy(update={"fallback": Fallback.read(spec)})})
+    table = build_table([adapter()], [base()], [lending], [pod("a")], {Key("ns", "a"): holds(1)})
+    assert {name for name, route in table.routes.items() if route.fallback} == {"support", "tiny"}
+    assert {"support@v1", S1, "tiny@v1", BASE1} <= table.routes.keys()
