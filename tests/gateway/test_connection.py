@@ -122,7 +122,7 @@ async def test_expect_100_continue() -> None:
     ("request_", "status", "code", "allow"),
     [
         (get("/"), 404, "unknown_url", None),
-        (post(ASK, path="/v1/embeddings"), 404, "unknown_url", None),
+        (post(ASK, path="/v1/rerank"), 404, "unknown_url", None),
         (post(ASK, path="/v1/load_lora_adapter"), 404, "unknown_url", None),
         (post(ASK, path="/v1/chat/completions/"), 404, "unknown_url", None),
         (post(ASK, path="/v1//completions"), 404, "unknown_url", None),

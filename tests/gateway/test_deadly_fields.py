@@ -8,8 +8,9 @@ import pytest
 from tunefleet.gateway.deadly_fields import refuse_deadly_fields
 from tunefleet.gateway.errors import Refusal
 
-from .harness import ASK, engine, gateway, post
+from .harness import ASK, CHAT, engine, gateway, post
 
+COMPLETIONS = "/v1/completions"
 DEADLY: dict[str, dict[str, Any]] = {
     "prompt_logprobs": {"prompt_logprobs": 0},
     "as a text, which engines convert": {"prompt_logprobs": "5"},
@@ -19,29 +20,40 @@ DEADLY: dict[str, dict[str, Any]] = {
 HARMLESS: dict[str, dict[str, Any]] = {
     "null": {"prompt_logprobs": None},
     "logprobs alone": {"logprobs": True, "top_logprobs": 5},
-    "echo alone": {"echo": True, "logprobs": None},
+    "echo that is not asked for": {"echo": False, "logprobs": True},
     "in a text": {"user": "prompt_logprobs"},
     "deeper": {"metadata": {"prompt_logprobs": 1, "echo": True, "logprobs": 1}},
 }
 
 
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 @pytest.mark.parametrize("fields", DEADLY.values(), ids=DEADLY)
-def test_refused(fields: dict[str, Any]) -> None:
+def test_refused(path: str, fields: dict[str, Any]) -> None:
     with pytest.raises(Refusal) as refused:
-        refuse_deadly_fields(json.dumps(ASK | fields).encode())
+        refuse_deadly_fields(path, json.dumps(ASK | fields).encode())
     assert (refused.value.status, refused.value.code) == (400, "unsupported_parameter")
 
 
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 @pytest.mark.parametrize("fields", HARMLESS.values(), ids=HARMLESS)
-def test_passed(fields: dict[str, Any]) -> None:
-    refuse_deadly_fields(json.dumps(ASK | fields).encode())
+def test_passed(path: str, fields: dict[str, Any]) -> None:
+    refuse_deadly_fields(path, json.dumps(ASK | fields).encode())
+
+
+def test_echo_alone_repeats_a_text_and_ends_a_chat() -> None:
+    body = json.dumps(ASK | {"echo": True}).encode()
+    refuse_deadly_fields(COMPLETIONS, body)
+    with pytest.raises(Refusal, match="leave the field 'echo' out"):
+        refuse_deadly_fields(CHAT, body)
+    with pytest.raises(Refusal):
+        refuse_deadly_fields(CHAT, rb'{"model": "m", "\u0065cho": true}')
 
 
 def test_the_name_in_another_spelling() -> None:
     with pytest.raises(Refusal):
-        refuse_deadly_fields(rb'{"model": "m", "prompt\u005flogprobs": 1}')
+        refuse_deadly_fields(CHAT, rb'{"model": "m", "prompt\u005flogprobs": 1}')
     with pytest.raises(Refusal):
-        refuse_deadly_fields(rb'{"model": "m", "\u0070rompt_l\u006fgprobs": 1}')
+        refuse_deadly_fields(CHAT, rb'{"model": "m", "\u0070rompt_l\u006fgprobs": 1}')
 
 
 async def test_no_engine_sees_it() -> None:

@@ -2,8 +2,9 @@
 
 Log-probabilities of the prompt, computed beside other adapters' streams, end vLLM 0.32: its output layer has one
 adapter index for each request, and gets one row for each token of the prompt (seen on CPU; by its source GPUs go the
-same way). They are asked for by `prompt_logprobs`, and on /v1/completions by `echo` with `logprobs`. One client must
-not be able to end the streams of all others.
+same way). They are asked for by `prompt_logprobs`, on /v1/completions by `echo` with `logprobs`, and on
+/v1/chat/completions by `echo` alone, which takes the number of `top_logprobs`, by default 0. One client must not be
+able to end the streams of all others.
 """
 
 from typing import Final
@@ -11,19 +12,24 @@ from typing import Final
 from .body_fields import read_deadly_fields
 from .errors import Refusal
 
-_HINT: Final = b"logprobs"
-_ESCAPE: Final = b"\\u00"
-"""One of these is in every body that has the fields; most bodies have neither, and are not decoded for this."""
+_HINTS: Final = (b"logprobs", b'"echo"', b"\\u00")
+"""One of these is in every body that has the fields; most bodies have none, and are not decoded for this."""
+_ECHO_PATH: Final = "/v1/completions"
+"""Where `echo` is harmless by itself: it repeats the prompt's text."""
 
 
-def refuse_deadly_fields(body: bytes) -> None:
+def refuse_deadly_fields(path: str, body: bytes) -> None:
     """Raises Refusal (400). The body is known to be a JSON object."""
-    if _HINT not in body and _ESCAPE not in body:
+    if _HINTS[0] not in body and _HINTS[1] not in body and _HINTS[2] not in body:
         return
     asked = read_deadly_fields(body)
     if _asked(asked.prompt_logprobs):
         raise _refusal("prompt_logprobs", "leave the field 'prompt_logprobs' out")
-    if _asked(asked.echo) and _asked(asked.logprobs):
+    if not _asked(asked.echo):
+        return
+    if path != _ECHO_PATH:
+        raise _refusal("echo", "leave the field 'echo' out")
+    if _asked(asked.logprobs):
         raise _refusal("echo", "leave 'echo' or 'logprobs' out")
 
 
