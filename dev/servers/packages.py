@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +44,33 @@ class NodePackage:
         commands.run(["npm", "install", *options, "--prefix", target, f"{self.name}@{self.version}"])
 
 
-Package = PythonPackage | NodePackage
+@dataclass(frozen=True)
+class DebianPackage:
+    """A package of Debian, unpacked beside the system without becoming part of it; nobody needs to be root."""
+
+    name: str
+    version: str
+    libraries: tuple[str, ...] = ()
+    """Further packages that are unpacked with it: libraries that a system may lack."""
+
+    @classmethod
+    def candidate(cls, name: str, *libraries: str) -> DebianPackage:
+        """In the version that the system would install. Raises CommandError or LookupError where there is none."""
+        policy = commands.run(["apt-cache", "policy", name])
+        match = re.search(r"^ +Candidate: (\d\S*)$", policy, re.MULTILINE)
+        if match is None:
+            raise LookupError(f"apt-get knows no package {name}; `apt-get update` may help")
+        return cls(name, match[1], libraries)
+
+    def install(self, target: Path) -> None:
+        """Fill the empty directory."""
+        with tempfile.TemporaryDirectory() as work:
+            commands.run(["apt-get", "download", f"{self.name}={self.version}", *self.libraries], cwd=Path(work))
+            for archive in Path(work).glob("*.deb"):
+                commands.run(["dpkg-deb", "--extract", archive, target])
+
+
+Package = PythonPackage | NodePackage | DebianPackage
 
 
 def directory(package: Package, cache: Path) -> Path:

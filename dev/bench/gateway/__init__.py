@@ -1,0 +1,1 @@
+"""What the gateway costs and how it fails, beside other proxies."""
