@@ -76,7 +76,7 @@ class Audit:
             record.method,
             record.path if record.series is not None else shown_path(record.path),
             record.status,
-            round(record.ended - record.started, 6),
+            seconds(record.ended - record.started),
             record.outcome,
             record.refusal,
             record.tenant.name if record.tenant is not None else "",
@@ -93,8 +93,8 @@ class Audit:
             record.completion_tokens,
             record.body_bytes,
             record.retries,
-            round(record.held, 6) if record.held > 0.0 else None,
-            round(first_byte, 6) if record.first_byte > 0.0 else None,
+            seconds(record.held) if record.held > 0.0 else None,
+            seconds(first_byte) if record.first_byte > 0.0 else None,
             trace_id(record.traceparent) if record.traceparent else "",
         )
 
@@ -105,6 +105,11 @@ class Audit:
             self._second = second
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return self._stamp + _MILLISECONDS[int((wall - second) * 1000.0)]
+
+
+def seconds(exact: float) -> float:
+    """To the microsecond."""
+    return int(exact * 1e6 + 0.5) / 1e6
 
 
 def shown_path(path: str) -> str:
