@@ -96,6 +96,7 @@ async def _serve(process: Process, state: GatewayState, client: Client, stop: as
             for task in running:
                 task.cancel()
     finally:
+        await server.drain(0)
         await admin.cleanup()
 
 
