@@ -30,7 +30,7 @@ FIRST = {"model": {"name": "tiny", "version": 1}}
         (("diff", "lora", "german", "1", "2", "3"), "Error: arguments after the name: too many, from '3' on"),
         (("rollback", "lora", "german", "--with-adapters"), "Error: --with-adapters is for an endpoint"),
         (("promote", "lora", "german", "2", "--timeout", "soon"),
-         "Error: Invalid value for '--timeout': 'soon' is no duration: write it as 90s, 10m or 2h"),
+         "Error: Invalid value for '--timeout': 'soon' is no duration: write it as 90s, 10m, 2h or 30d"),
     ],
 )  # fmt: skip
 def test_wrong_usage(session: Session, arguments: tuple[str, ...], said: str) -> None:

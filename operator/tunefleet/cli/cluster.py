@@ -15,7 +15,7 @@ from tunefleet.kube.client import SERVICE_ACCOUNT_TOKEN, ApiError, Client, Json,
 from tunefleet.kube.resources import RESOURCES
 
 from .access import Access
-from .errors import CommandError, forbidden, no_answer, no_kinds, not_found, unauthorized
+from .errors import CommandError, ConflictError, forbidden, no_answer, no_kinds, not_found, unauthorized
 from .subject import Subject
 
 FIELD_MANAGER = "tunefleet-cli"
@@ -58,6 +58,22 @@ class Cluster:
                 field_manager=FIELD_MANAGER,
                 dry_run=dry_run,
             )
+
+    async def create(self, kind: str, body: Mapping[str, Any]) -> Json:
+        """A new object. Raises ConflictError when there is one of this name."""
+        with self._told():
+            return await self._client.create(RESOURCES[kind], self.namespace, body)
+
+    async def replace(self, kind: str, obj: Json) -> Json:
+        """The object as it stands here. Raises ConflictError when another write came since it was read."""
+        with self._told():
+            return await self._client.replace(RESOURCES[kind], self.namespace, obj["metadata"]["name"], obj)
+
+    async def delete(self, kind: str, obj: Json) -> None:
+        """Delete this very object. Raises ConflictError when the name is another's by now."""
+        meta = obj["metadata"]
+        with self._told():
+            await self._client.delete(RESOURCES[kind], self.namespace, meta["name"], uid=meta["uid"])
 
     async def follow(self, subject: Subject) -> AsyncIterator[Json]:
         """The object now, and after each change, until its watch ends; an error that waiting may mend ends it too.
@@ -129,6 +145,8 @@ def _sentence(error: ApiError) -> CommandError:
     match error.status:
         case 401:
             return unauthorized()
+        case 409:
+            return ConflictError(error.message)
         case 403:
             return forbidden(error.message)
         case 404 if "could not find the requested resource" in error.message or "page not found" in error.message:

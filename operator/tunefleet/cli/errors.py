@@ -19,6 +19,10 @@ class NotInTimeError(CommandError):
     exit_code = TIMED_OUT
 
 
+class ConflictError(CommandError):
+    """Somebody else changed the object meanwhile, or made one of this name; a later try sees theirs."""
+
+
 def not_found(kind: str, name: str, namespace: str, others: list[str]) -> CommandError:
     """With near names when there are."""
     near = get_close_matches(name, others, n=3, cutoff=0.5)

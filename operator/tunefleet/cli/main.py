@@ -16,6 +16,7 @@ COMMANDS = {
     "diff": "What differs between two versions of an adapter, or two revisions of an endpoint.",
     "pause": "Keep a canary at its present step.",
     "resume": "Let a paused canary go on.",
+    "keys": "API keys of the gateway: make, list, rotate and revoke them.",
     "inspect": "What an adapter is, and whether the gate would let it be loaded. Needs no cluster.",
 }
 """Name and short help of every command; `tunefleet.cli.NAME` has it under its name."""

@@ -1,5 +1,6 @@
 """Writes the reference of the command line: `python -m tunefleet.cli.reference docs/reference`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -24,12 +25,17 @@ output of `_TUNEFLEET_COMPLETE=bash_source tunefleet` (or `zsh_source`, `fish_so
 def files() -> dict[str, str]:
     """File name to content."""
     top = click.Context(cli, info_name="tunefleet", help_option_names=["-h", "--help"])
-    sections = [_section(cli, top, "# tunefleet")]
-    for name in cli.list_commands(top):
-        command = cli.get_command(top, name)
-        assert command is not None
-        sections.append(_section(command, click.Context(command, info_name=name, parent=top), f"# tunefleet {name}"))
-    return {NAME: f"{HEADER}{INTRO}" + "\n".join(sections)}
+    return {NAME: f"{HEADER}{INTRO}" + "\n".join(_sections(cli, top))}
+
+
+def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Of a command, and of those below it."""
+    yield _section(command, context, f"# {context.command_path}")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _sections(below, click.Context(below, info_name=name, parent=context))
 
 
 def _section(command: click.Command, context: click.Context, title: str) -> str:
