@@ -12,7 +12,7 @@ from tunefleet.api.names import engine_name
 from tunefleet.plan.facts import Key
 from tunefleet.plan.fallback import External, Fallback, fallbacks
 from tunefleet.plan.route_table import Backend
-from tunefleet.plan.served_names import Served
+from tunefleet.plan.routed import routed_adapter, routed_base
 
 URI = "pvc://claim/path"
 EXTERNAL = {"url": "https://models.example.com/v1", "model": "org/model", "secretRef": {"name": "provider"}}
@@ -57,7 +57,8 @@ def found(
     serving: tuple[Backend, ...] = (),
     vouched: tuple[str, ...] = (BIG1, BIG2),
 ) -> dict[str, Fallback]:
-    owned: dict[str, Served] = {o.served_name: o for o in objects if not isinstance(o, InferenceEndpoint)}
+    bases = {o.served_name: routed_base(o) for o in objects if isinstance(o, BaseModel)}
+    owned = bases | {o.served_name: routed_adapter(o) for o in objects if isinstance(o, LoRAAdapter)}
     return fallbacks(owned, [o for o in objects if isinstance(o, InferenceEndpoint)], serving, vouched)
 
 

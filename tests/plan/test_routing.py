@@ -1,6 +1,7 @@
 """Where a request may go: right weights or an error."""
 
 import random
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -14,9 +15,20 @@ from tunefleet.api.names import engine_name
 from tunefleet.engine.adapters_api import AdaptersReport
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import EnginePod, Holdings, RouteTable, TrialTerms, split_engine_name
+from tunefleet.plan.routed import routed_adapter, routed_base
 from tunefleet.plan.routing import build_table, holdings_of
 
 URI = "pvc://claim/path"
+
+
+def build(
+    adapters: Iterable[LoRAAdapter],
+    bases: Iterable[BaseModel],
+    endpoints: Iterable[InferenceEndpoint],
+    pods: Iterable[EnginePod],
+    reports: Mapping[Key, Holdings],
+) -> RouteTable:
+    return build_table(map(routed_adapter, adapters), map(routed_base, bases), endpoints, pods, reports)
 
 
 def digest(version: int, of: str = "a") -> str:
@@ -112,7 +124,7 @@ SERVING = endpoint({"r1": "Serving"})
 def test_an_adapter_goes_to_the_pods_that_hold_its_version() -> None:
     pods = [pod("a"), pod("b"), pod("c")]
     reports = {Key("ns", "a"): holds(1, 2), Key("ns", "b"): holds(2), Key("ns", "c"): holds()}
-    table = build_table([adapter()], [base()], [SERVING], pods, reports)
+    table = build([adapter()], [base()], [SERVING], pods, reports)
     assert pods_of(table, "support") == [(S1, ["a"])]
     assert pods_of(table, "support@v1") == pods_of(table, S1) == [(S1, ["a"])]
     assert pods_of(table, "support@v2") == pods_of(table, S2) == [(S2, ["a", "b"])]
@@ -138,7 +150,7 @@ def test_an_adapter_goes_to_the_pods_that_hold_its_version() -> None:
     ],
 )
 def test_pods_that_cannot_be_trusted_to_answer(pods: list[EnginePod], reports: dict[Key, Holdings]) -> None:
-    table = build_table([adapter()], [base()], [SERVING], pods, reports)
+    table = build([adapter()], [base()], [SERVING], pods, reports)
     assert pods_of(table, "support") == [(S1, [])]
     assert pods_of(table, "tiny") == []
     assert pods_of(table, "support@v1") == [(S1, [])]
@@ -148,12 +160,12 @@ def test_pods_that_cannot_be_trusted_to_answer(pods: list[EnginePod], reports: d
 
 def test_other_bytes_under_the_right_name_are_not_served() -> None:
     forged = Holdings(BASE1, True, {S1: digest(9)})
-    table = build_table([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): forged})
+    table = build([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): forged})
     assert pods_of(table, "support") == pods_of(table, S1) == [(S1, [])]
 
 
 def test_a_version_that_was_refused_is_not_served() -> None:
-    table = build_table([adapter(refused=(1, 2))], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2)})
+    table = build([adapter(refused=(1, 2))], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2)})
     assert pods_of(table, "support") == []
     assert [pods_of(table, name) for name in (S1, S2, "support@v1", "support@v2")] == [None] * 4
 
@@ -172,7 +184,7 @@ def test_a_version_that_was_refused_is_not_served() -> None:
 def test_revisions_by_state(states: dict[str, str], expected: list[str], base_pods: list[str] | None) -> None:
     pods = [pod("a", "r1"), pod("b", "r2")]
     reports = {Key("ns", "a"): holds(1), Key("ns", "b"): holds(1)}
-    table = build_table([adapter()], [base()], [endpoint(states)], pods, reports)
+    table = build([adapter()], [base()], [endpoint(states)], pods, reports)
     assert pods_of(table, "support") == [(S1, expected)]
     assert pods_of(table, "tiny") == ([(BASE1, base_pods)] if base_pods else [])
 
@@ -184,7 +196,7 @@ def test_an_adapter_of_the_former_base_is_answered_by_the_warm_revision() -> Non
         {**new.dump(), "status": {"revisions": [r.dump() for r in (*old.status.revisions, *new.status.revisions)]}}
     )
     reports = {Key("ns", "a"): holds(1), Key("ns", "b"): holds(base_version=2)}
-    table = build_table([adapter()], [base()], [both], [pod("a", "r1"), pod("b", "r2")], reports)
+    table = build([adapter()], [base()], [both], [pod("a", "r1"), pod("b", "r2")], reports)
     assert pods_of(table, "support") == [(S1, ["a"])]
     assert pods_of(table, "tiny") == [(BASE2, ["b"])]
     assert pods_of(table, "tiny@v1") == [(BASE1, ["a"])]
@@ -192,7 +204,7 @@ def test_an_adapter_of_the_former_base_is_answered_by_the_warm_revision() -> Non
 
 def test_traffic_is_split_by_the_status() -> None:
     canary = adapter(traffic=[share(1, weight=95), share(2, weight=5), share(3, weight=0)])
-    table = build_table([canary], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2, 3)})
+    table = build([canary], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2, 3)})
     assert [(t.engine_name, t.weight) for t in table.routes["support"].targets] == [(S1, 95), (S2, 5)]
     assert table.models[1].name == "tiny"
     assert table.models[0].engine_names == (S1, S2)
@@ -204,29 +216,27 @@ def test_a_name_belongs_to_the_oldest_object() -> None:
     elsewhere = endpoint({"r1": "Serving"}, namespace="other")
     pods = [pod("a"), pod("a", namespace="other")]
     reports = {Key("ns", "a"): holds(1), Key("other", "a"): holds(2)}
-    table = build_table([second, first], [base()], [SERVING, elsewhere], pods, reports)
+    table = build([second, first], [base()], [SERVING, elsewhere], pods, reports)
     assert pods_of(table, "support") == [(S1, ["a"])]
     assert pods_of(table, "support@v2") is None
-    later = build_table([second], [base()], [SERVING, elsewhere], pods, reports)
+    later = build([second], [base()], [SERVING, elsewhere], pods, reports)
     assert pods_of(later, "support") == [(S2, ["a"])]
     assert later.routes["support"].targets[0].backends[0].pod.namespace == "other"
 
 
 def test_a_base_wins_over_a_younger_adapter_of_its_name() -> None:
-    table = build_table([adapter("tiny")], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, served="tiny")})
+    table = build([adapter("tiny")], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, served="tiny")})
     assert pods_of(table, "tiny") == [(BASE1, ["a"])]
     assert pods_of(table, engine_name("tiny", 1, digest(1))) is None
 
 
 def test_known_names_without_an_engine_are_not_listed() -> None:
-    table = build_table([adapter(serving=None)], [base()], [], [], {})
+    table = build([adapter(serving=None)], [base()], [], [], {})
     assert (pods_of(table, "support"), pods_of(table, "tiny"), table.models) == ([], [], ())
 
 
 def test_models_know_their_base() -> None:
-    table = build_table(
-        [adapter()], [base(servedModelName="Tiny.Chat")], [SERVING], [pod("a")], {Key("ns", "a"): holds(1)}
-    )
+    table = build([adapter()], [base(servedModelName="Tiny.Chat")], [SERVING], [pod("a")], {Key("ns", "a"): holds(1)})
     assert [(model.name, model.parent) for model in table.models] == [("Tiny.Chat", None), ("support", "Tiny.Chat")]
 
 
@@ -234,7 +244,7 @@ def test_endpoints_of_one_base_share_by_their_pods() -> None:
     other = endpoint({"x": "Serving"}, "other", 2)
     pods = [pod("a"), pod("b"), pod("c", "x", endpoint="other")]
     reports = {Key("ns", "a"): holds(), Key("ns", "b"): holds(), Key("ns", "c"): holds(base_version=2)}
-    table = build_table([], [base()], [SERVING, other], pods, reports)
+    table = build([], [base()], [SERVING, other], pods, reports)
     targets = {t.engine_name: (t.weight, [b.pod.name for b in t.backends]) for t in table.routes["tiny"].targets}
     assert targets == {BASE1: (2, ["a", "b"]), BASE2: (1, ["c"])}
 
@@ -246,10 +256,10 @@ def test_the_order_of_the_input_does_not_matter(rng: random.Random) -> None:
     ]
     pods = [pod(name) for name in "abcd"]
     reports = {p.key: holds(1, 2, served=f"m{n}") for n, p in enumerate(pods)}
-    expected = build_table(adapters, [base()], [SERVING], pods, reports)
+    expected = build(adapters, [base()], [SERVING], pods, reports)
     rng.shuffle(adapters)
     rng.shuffle(pods)
-    assert build_table(adapters, [base()], [SERVING], pods, reports) == expected
+    assert build(adapters, [base()], [SERVING], pods, reports) == expected
 
 
 def test_what_a_report_says() -> None:
@@ -294,7 +304,7 @@ def test_a_version_that_failed_somewhere_is_routed_only_where_it_is_loaded() -> 
 
     states = {"a": "Failed", "b": "Loaded", "c": "Loading", "d": "Draining"}
     reports = {Key("ns", name): holdings_of(report(state)) for name, state in states.items()}
-    table = build_table([adapter()], [base()], [SERVING], [pod(name) for name in states], reports)
+    table = build([adapter()], [base()], [SERVING], [pod(name) for name in states], reports)
     assert pods_of(table, "support") == pods_of(table, S1) == [(S1, ["b"])]
 
 
@@ -303,7 +313,7 @@ def test_a_pod_of_another_namespace_with_the_same_labels_gets_nothing() -> None:
     pods = [pod("a"), pod("a", namespace="other", ip="10.9.9.9")]
     reports = {Key("ns", "a"): holds(1), Key("other", "a"): holds(1, 2)}
     endpoints = [SERVING, endpoint({"r1": "Serving"}, namespace="other")]
-    table = build_table([adapter()], [base()], endpoints, pods, reports)
+    table = build([adapter()], [base()], endpoints, pods, reports)
     found = {b.ip for route in table.routes.values() for target in route.targets for b in target.backends}
     assert found == {"10.0.0.1"}
     assert pods_of(table, "support@v2") is None
@@ -319,7 +329,7 @@ def with_canary(state: str = "Progressing", traffic: tuple[tuple[int, int], ...]
 
 def test_a_canary_has_its_share_and_a_trial() -> None:
     pods, reports = [pod("a"), pod("b")], {Key("ns", "a"): holds(1, 2), Key("ns", "b"): holds(1)}
-    table = build_table([with_canary(traffic=((2, 10), (1, 90)))], [base()], [SERVING], pods, reports)
+    table = build([with_canary(traffic=((2, 10), (1, 90)))], [base()], [SERVING], pods, reports)
     route = table.routes["support"]
     assert [(t.engine_name, t.weight, len(t.backends)) for t in route.targets] == [(S1, 90, 2), (S2, 10, 1)]
     assert route.trial == TrialTerms("2026-02-01T00:00:00Z", S2, 70)
@@ -328,7 +338,7 @@ def test_a_canary_has_its_share_and_a_trial() -> None:
 
 
 def test_a_canary_that_was_taken_back_has_none() -> None:
-    table = build_table([with_canary("RolledBack", ((1, 100),))], [base()], [SERVING], [], {})
+    table = build([with_canary("RolledBack", ((1, 100),))], [base()], [SERVING], [], {})
     assert pods_of(table, "support") == [(S1, [])]
     assert table.trials == ()
 
@@ -340,16 +350,16 @@ def awaited(table: RouteTable, name: str) -> bool:
 def test_who_may_wait_for_an_engine() -> None:
     new, refused = adapter("new", None), adapter("refused", None, refused=(1,))
     both = adapter("both", 2, refused=(1,))
-    table = build_table([new, refused, both], [base()], [SERVING], [], {})
+    table = build([new, refused, both], [base()], [SERVING], [], {})
     assert [awaited(table, name) for name in ("new", "refused", "both", "tiny")] == [True, False, True, True]
     assert awaited(table, "both@v2")
     assert awaited(table, "tiny@v1")
-    nowhere = build_table([new], [base()], [], [], {})
+    nowhere = build([new], [base()], [], [], {})
     assert [awaited(nowhere, name) for name in ("new", "tiny")] == [False, False]
 
 
 def test_names_say_whose_they_are() -> None:
-    table = build_table([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2)})
+    table = build([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1, 2)})
     owned = {name for name, route in table.routes.items() if route.adapter == Key("ns", "support")}
     assert owned == {"support", "support@v1", S1, "support@v2", S2}
     assert {name for name, route in table.routes.items() if route.adapter is None} == {"tiny", "tiny@v1", BASE1}
@@ -359,6 +369,45 @@ def test_only_the_name_itself_has_a_fallback() -> None:
     """Whoever asks for NAME@vN or an exact version wants those weights and no others."""
     spec = {"external": {"url": "https://models.example.com/v1", "model": "m"}, "adapters": {}}
     lending = SERVING.model_copy(update={"spec": SERVING.spec.model_copy(update={"fallback": Fallback.read(spec)})})
-    table = build_table([adapter()], [base()], [lending], [pod("a")], {Key("ns", "a"): holds(1)})
+    table = build([adapter()], [base()], [lending], [pod("a")], {Key("ns", "a"): holds(1)})
     assert {name for name, route in table.routes.items() if route.fallback} == {"support", "tiny"}
     assert {"support@v1", S1, "tiny@v1", BASE1} <= table.routes.keys()
+
+
+@pytest.mark.parametrize(
+    ("regions", "ok", "said"),
+    [
+        (("eu-1",), True, "eu-1"),
+        (("eu-2",), True, "eu-2"),
+        (("us-1",), False, ""),
+        (("eu-1", "eu-2"), True, ""),
+        (("eu-1", "us-1"), False, ""),
+        ((), False, ""),
+    ],
+)
+def test_only_pods_that_are_surely_in_an_allowed_region(regions: tuple[str, ...], ok: bool, said: str) -> None:
+    body = SERVING.dump()
+    european = InferenceEndpoint.read({**body, "spec": {**body["spec"], "placement": {"regions": ["eu-1", "eu-2"]}}})
+    table = build([adapter()], [base()], [european], [pod("a", regions=regions)], {Key("ns", "a"): holds(1)})
+    assert pods_of(table, "support") == [(S1, ["a"] if ok else [])]
+    assert [backend.region for backend in table.backends] == ([said] if ok else [])
+
+
+def test_without_regions_any_pod_will_do() -> None:
+    table = build([], [base()], [SERVING], [pod("a"), pod("b", regions=("x",))], {Key("ns", n): holds() for n in "ab"})
+    assert {(backend.pod.name, backend.region) for backend in table.backends} == {("a", ""), ("b", "x")}
+
+
+def test_names_have_the_labels_of_their_object() -> None:
+    body = adapter().dump()
+    body["metadata"]["labels"] = {"team": "blue"}
+    table = build([LoRAAdapter.read(body)], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1)})
+    found = {name: (route.namespace, route.labels) for name, route in table.routes.items()}
+    assert found["support"] == found["support@v1"] == found[S1] == ("ns", {"team": "blue"})
+    assert found["tiny"] == ("ns", {})
+
+
+def test_the_name_and_its_only_version_are_one_target() -> None:
+    """So that they have one lane."""
+    table = build([adapter()], [base()], [SERVING], [pod("a")], {Key("ns", "a"): holds(1)})
+    assert table.routes["support"].targets[0] is table.routes[S1].targets[0]

@@ -7,25 +7,27 @@ from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.api.names import COMPONENT, LABEL_BASE_MODEL, LABEL_ENDPOINT, LABEL_REVISION, MANAGED_BY, MANAGER
 from tunefleet.plan.facts import Key
+from tunefleet.plan.parallelism import REGION_LABEL
 from tunefleet.plan.route_table import EnginePod
+from tunefleet.plan.routed import Routed, routed_adapter, routed_base
 
 ENGINE_PODS = f"{COMPONENT}=engine,{MANAGED_BY}={MANAGER}"
 """Label selector."""
 
-_META = frozenset({"name", "namespace", "creationTimestamp"})
+_META = frozenset({"name", "namespace", "creationTimestamp", "labels"})
 _VERSION = frozenset({"version", "digest", "accepted"})
 _CANARY_FIGURES = frozenset({"canary", "stable", "message"})
 _ENDED = frozenset({"Succeeded", "Failed"})
 
 
-def adapter_of(obj: dict[str, Any]) -> LoRAAdapter:
-    """A LoRAAdapter with one version of its spec: routing goes by the status, trials by the rollout's analysis too."""
-    return LoRAAdapter.read(_reduced(obj))
+def adapter_of(obj: dict[str, Any]) -> Routed:
+    """A LoRAAdapter. Raises ValueError when it is not one."""
+    return routed_adapter(LoRAAdapter.read(_reduced(obj)))
 
 
-def base_of(obj: dict[str, Any]) -> BaseModel:
-    """A BaseModel with one version of its spec: routing goes by the status."""
-    return BaseModel.read(_reduced(obj))
+def base_of(obj: dict[str, Any]) -> Routed:
+    """A BaseModel. Raises ValueError when it is not one."""
+    return routed_base(BaseModel.read(_reduced(obj)))
 
 
 def endpoint_of(obj: dict[str, Any]) -> InferenceEndpoint:
@@ -44,7 +46,26 @@ def pod_of(obj: dict[str, Any]) -> EnginePod:
         revision=labels.get(LABEL_REVISION, ""),
         base_model=labels.get(LABEL_BASE_MODEL, ""),
         terminating="deletionTimestamp" in meta,
+        regions=_regions(obj),
     )
+
+
+def _regions(pod: dict[str, Any]) -> tuple[str, ...]:
+    """Kubernetes copies the label from the node when it binds the pod: from 1.35 on by default (PodTopologyLabels, KEP
+    4742), in 1.33 and 1.34 by feature gate. Without it, what the pod's own affinity requires is known."""
+    label = pod["metadata"].get("labels", {}).get(REGION_LABEL)
+    if label:
+        return (label,)
+    affinity = pod.get("spec", {}).get("affinity", {}).get("nodeAffinity", {})
+    terms = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [])
+    found = [_required(term) for term in terms]
+    return tuple(sorted(set().union(*found))) if all(found) else ()
+
+
+def _required(term: dict[str, Any]) -> frozenset[str]:
+    """The regions that one term allows; a node needs to match one of the terms only."""
+    wanted = [e for e in term.get("matchExpressions", []) if e["key"] == REGION_LABEL and e["operator"] == "In"]
+    return frozenset(wanted[0]["values"]) if wanted else frozenset()
 
 
 def _reduced(obj: dict[str, Any]) -> dict[str, Any]:

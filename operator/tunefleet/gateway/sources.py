@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from tunefleet.api.base_model import BaseModel
 from tunefleet.api.inference_endpoint import InferenceEndpoint
-from tunefleet.api.lora_adapter import LoRAAdapter
 from tunefleet.api.names import ENGINE_PORT
 from tunefleet.kube.client import Client
 from tunefleet.kube.resources import RESOURCES
 from tunefleet.kube.watch import ObjectKey, Watch
 from tunefleet.plan.route_table import EnginePod
+from tunefleet.plan.routed import Routed
 from tunefleet.plan.routing import build_table
 
 from .agents import Agents
@@ -72,8 +71,8 @@ class Sources:
         self._agents = agents
         self._rebuild = Rebuild(self._build)
         agents.on_change = self._rebuild.ask
-        self._adapters: list[Watch[LoRAAdapter]] = []
-        self._bases: list[Watch[BaseModel]] = []
+        self._adapters: list[Watch[Routed]] = []
+        self._bases: list[Watch[Routed]] = []
         self._endpoints: list[Watch[InferenceEndpoint]] = []
         self._pods: list[Watch[EnginePod]] = []
         self.complete = asyncio.Event()

@@ -12,12 +12,11 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from tunefleet.api.inference_endpoint import ExternalUpstream, InferenceEndpoint
-from tunefleet.api.lora_adapter import LoRAAdapter
 
 from .facts import Key
 from .route_table import Backend, Target
-from .selection import selects
-from .served_names import Served
+from .routed import Routed
+from .selection import carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Fallback:
 
 
 def fallbacks(
-    owned: Mapping[str, Served],
+    owned: Mapping[str, Routed],
     endpoints: Iterable[InferenceEndpoint],
     serving: Iterable[Backend],
     vouched: Container[str],
@@ -73,21 +72,21 @@ def fallbacks(
     return {name: fallback for name, fallback in found if fallback is not None}
 
 
-def _for(owner: Served, usable: Mapping[Key, list[tuple[InferenceEndpoint, Fallback]]]) -> Fallback | None:
+def _for(owner: Routed, usable: Mapping[Key, list[tuple[InferenceEndpoint, Fallback]]]) -> Fallback | None:
     """The first that may answer for this object."""
-    base = owner.spec.base_model_ref.name if isinstance(owner, LoRAAdapter) else owner.metadata.name
-    for endpoint, fallback in usable.get(Key(owner.metadata.namespace, base), ()):
-        if not isinstance(owner, LoRAAdapter) or _lends_to(endpoint, owner):
+    base = owner.key if owner.base is None else Key(owner.key.namespace, owner.base)
+    for endpoint, fallback in usable.get(base, ()):
+        if owner.base is None or _lends_to(endpoint, base, owner.labels):
             return fallback
     return None
 
 
-def _lends_to(endpoint: InferenceEndpoint, adapter: LoRAAdapter) -> bool:
+def _lends_to(endpoint: InferenceEndpoint, base: Key, labels: Mapping[str, str]) -> bool:
     """The endpoint carries the adapter, and its fallback may answer in place of the adapter's weights."""
     chosen = endpoint.spec.fallback.adapters if endpoint.spec.fallback else None
-    if chosen is None or not selects(endpoint, adapter):
+    if chosen is None or not carries(endpoint, base, labels):
         return False
-    return chosen.match_labels.items() <= adapter.metadata.labels.items()
+    return chosen.match_labels.items() <= labels.items()
 
 
 def _of(endpoint: InferenceEndpoint, engines: Mapping[Key, list[Backend]]) -> Fallback | None:

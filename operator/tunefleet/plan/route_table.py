@@ -25,6 +25,8 @@ class EnginePod:
     base_model: str
     """Name of its BaseModel."""
     terminating: bool = False
+    regions: tuple[str, ...] = ()
+    """Where it can be: one when its node's region is known, several when its affinity allows them, else none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,24 @@
 """Which adapters an endpoint carries, and which endpoints carry an adapter."""
 
+from collections.abc import Mapping
+
 from tunefleet.api.inference_endpoint import InferenceEndpoint
 from tunefleet.api.lora_adapter import LoRAAdapter
 
-from .facts import Facts
+from .facts import Facts, Key
 from .served_names import seniority
 
 
 def selects(endpoint: InferenceEndpoint, adapter: LoRAAdapter) -> bool:
     """By namespace, base and labels."""
+    meta = adapter.metadata
+    return carries(endpoint, Key(meta.namespace, adapter.spec.base_model_ref.name), meta.labels)
+
+
+def carries(endpoint: InferenceEndpoint, base: Key, labels: Mapping[str, str]) -> bool:
+    """The same for an adapter of this base, of the base's namespace, with these labels."""
     wanted = endpoint.spec.adapters.selector.match_labels.items()
-    return (
-        endpoint.metadata.namespace == adapter.metadata.namespace
-        and endpoint.spec.model.name == adapter.spec.base_model_ref.name
-        and wanted <= adapter.metadata.labels.items()
-    )
+    return Key(endpoint.metadata.namespace, endpoint.spec.model.name) == base and wanted <= labels.items()
 
 
 def selected_adapters(facts: Facts, endpoint: InferenceEndpoint) -> tuple[LoRAAdapter, ...]:
