@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from tunefleet.plan.demand import DEMAND_PATH, LONG_POLL_SECONDS, DemandReport
 
+from .shared_limits import USAGE_PATH, UsageReports
 from .worker_demand import WorkerDemand
 from .worker_reports import merge_metrics, merge_tables
 from .workers import Worker, Workers
@@ -101,6 +102,7 @@ class WorkerAdmin:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/table", self._table)
         app.router.add_get(DEMAND_PATH, self._answer_demand)
+        app.router.add_get(USAGE_PATH, self._usage)
         return app
 
     async def _healthz(self, _request: web.Request) -> web.Response:
@@ -122,6 +124,11 @@ class WorkerAdmin:
         name = "tunefleet_gateway_worker_starts_total"
         counts = (f'{name}{{worker="{w.socket.stem}"}} {w.starts}\n' for w in self._workers.all)
         return f"# HELP {name} Times that a worker was started.\n# TYPE {name} counter\n{''.join(counts)}"
+
+    async def _usage(self, _request: web.Request) -> web.Response:
+        answers = (await self._all(USAGE_PATH)).values()
+        said = [UsageReports.model_validate_json(text) for status, text in answers if status == web.HTTPOk.status_code]
+        return web.json_response(UsageReports.together(said).dump())
 
     async def _table(self, _request: web.Request) -> web.Response:
         tables = [json.loads(answer.text) for answer in (await self._all("/table")).values() if answer and answer.ok]
