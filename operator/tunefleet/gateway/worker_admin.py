@@ -127,7 +127,7 @@ class WorkerAdmin:
 
     async def _usage(self, _request: web.Request) -> web.Response:
         answers = (await self._all(USAGE_PATH)).values()
-        said = [UsageReports.model_validate_json(text) for status, text in answers if status == web.HTTPOk.status_code]
+        said = [UsageReports.model_validate_json(answer.text) for answer in answers if answer and answer.ok]
         return web.json_response(UsageReports.together(said).dump())
 
     async def _table(self, _request: web.Request) -> web.Response:
