@@ -86,6 +86,19 @@ bench: up ## A few promotions, roll-backs and kills under load, and each process
 bench-swap: up ## Hundreds of promotions and roll-backs, new adapters, kills; every answer held against its weights
 	$(BIN)/python -m dev.bench.swap
 
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/installed ## What the gateway costs, beside nginx, haproxy, vllm-router and litellm
+	$(BIN)/python -m dev.bench.gateway
+
+.PHONY: bench-gateway-failures
+bench-gateway-failures: $(VENV)/installed ## What clients see when engines fail, behind ours and behind others
+	$(BIN)/python -m dev.bench.gateway.failures
+
+.PHONY: soak
+SOAK_MINUTES ?= 15
+soak: $(VENV)/installed ## Mixed streams with engines coming and going; every request accounted for
+	$(BIN)/python -m dev.bench.gateway.soak --minutes $(SOAK_MINUTES)
+
 ##@ Change it
 .PHONY: generate
 OUT ?= .

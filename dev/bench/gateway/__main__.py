@@ -24,8 +24,8 @@ from .peers import PEERS
 from .processes import allow_many_files, cores, folder
 from .report import figures_of, show
 
-FULL = Effort(rounds=5, seconds=2.0, latency_rounds=5, latency_seconds=5.0)
-QUICK = Effort(rounds=2, seconds=1.0, latency_rounds=2, latency_seconds=2.0)
+FULL = Effort(rounds=5, seconds=1.8, latency_rounds=10, latency_seconds=2.0)
+QUICK = Effort(rounds=2, seconds=0.8, latency_rounds=3, latency_seconds=1.0)
 NAMES = (OURS, *(peer.name for peer in PEERS))
 
 

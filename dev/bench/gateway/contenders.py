@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dev import settings
@@ -54,7 +55,9 @@ async def everybody(folder: Path, cores: Cores, code: Path, only: Sequence[str])
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(engine(folder, cores))
         if wanted(OURS, only):
-            found.gateway = await stack.enter_async_context(fleet(folder, cores, code, tenants))
+            found.gateway = gateway = await stack.enter_async_context(fleet(folder, cores, code, tenants))
+            answers = partial(_answers, found.files.plain, gateway.port, cores)
+            await until(answers, "an answer of ours", gateway.process, gateway.log, 10)
             found.contenders.append(Contender(OURS, str(code), found.gateway.process, found.gateway.port))
         for peer in PEERS:
             if wanted(peer.name, only):

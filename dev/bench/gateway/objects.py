@@ -113,7 +113,7 @@ def pod(name: str, ip: str) -> Json:
 
 def key_secret(tenant: Tenant, limits: Json) -> Json:
     """The Secret of a tenant, with the hash of its key and a policy of these limits."""
-    policy = {"models": [{"names": ["adapter-*"], "namespaces": [NAMESPACE]}], **limits}
+    policy = {"models": [{"names": ["adapter-*"]}], **limits}
     data = {HASHES: KeyHash.of(tenant.key).line(), POLICY: json.dumps(policy)}
     return {
         "metadata": {**_meta(tenant.name), "namespace": SYSTEM_NAMESPACE},

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from .control_plane import ControlPlane
+from .objects import SYSTEM_NAMESPACE
 from .processes import Command, Running, free_port, running, until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,7 +57,8 @@ async def gateway(
     fleet_key.write_bytes(b"fleet key of the benchmark")
     port, admin_port, audit, log = free_port(), free_port(), folder / "audit.jsonl", folder / "gateway.log"
     command = Command.of(
-        *(Path(sys.executable).with_name("tunefleet-gateway"), "--auth", "open"),
+        *(Path(sys.executable).with_name("tunefleet-gateway"), "--auth", "keys"),
+        *("--keys-namespace", SYSTEM_NAMESPACE, "--audit", audit),
         *("--host", "127.0.0.1", "--port", str(port), "--admin-port", str(admin_port)),
         *("--kubeconfig", plane.write_kubeconfig(folder / "kubeconfig"), "--fleet-key-file", fleet_key),
         *("--max-connections", "12000", *more),

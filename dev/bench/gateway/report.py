@@ -71,12 +71,10 @@ def ratios(spreads: Mapping[str, Spread]) -> dict[str, float]:
 
 
 def added_p99(latencies: Sequence[Latency]) -> dict[str, Spread]:
-    """Seconds that each contender adds to the engine's own p99 of the same round."""
-    direct = {one.round: one.outcome.p99 for one in latencies if one.name == DIRECT}
+    """Seconds that each contender adds to the engine's own p99, of which the median counts."""
+    direct = median([one.outcome.p99 for one in latencies if one.name == DIRECT])
     names = dict.fromkeys(one.name for one in latencies if one.name != DIRECT)
-    return {
-        name: spread([one.outcome.p99 - direct[one.round] for one in latencies if one.name == name]) for name in names
-    }
+    return {name: spread([one.outcome.p99 - direct for one in latencies if one.name == name]) for name in names}
 
 
 def p99s(latencies: Sequence[Latency]) -> dict[str, Spread]:
