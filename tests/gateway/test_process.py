@@ -262,29 +262,32 @@ async def test_the_admin_port(monkeypatch: pytest.MonkeyPatch) -> None:
         await now.ask("nobody")
         assert (await now.admin("/healthz"))[0] == 200
         _, metrics = await now.admin("/metrics")
-        assert f'tunefleet_gateway_requests_total{{code="2xx",model="{MODEL}",version="v1"}} 1.0' in metrics
-        assert 'tunefleet_gateway_refused_requests_total{reason="model_not_found"} 1.0' in metrics
-        assert "tunefleet_gateway_models 2.0" in metrics
+        assert f'tunefleet_gateway_requests_total{{model="{MODEL}",version="v1",code="2xx"}} 1\n' in metrics
+        assert 'tunefleet_gateway_refused_requests_total{reason="model_not_found"} 1\n' in metrics
+        assert "tunefleet_gateway_models 2\n" in metrics
         assert "nobody" not in metrics
         async with now.session.get(f"http://127.0.0.1:{now.admin_port}/table") as answer:
             table = await answer.json()
         assert table["models"] == [MODEL, "tiny-chat"]
-        assert table["routes"][MODEL] == [
-            {
-                "engineName": exact(1),
-                "weight": 100,
-                "pods": [
-                    {
-                        "namespace": "ns",
-                        "name": "engine-0",
-                        "endpoint": "endpoint",
-                        "address": f"127.0.0.1:{now.engine.port}",
-                        "base": BASE_ENGINE_NAME,
-                        "inFlight": 0,
-                    }
-                ],
-            }
-        ]
+        assert table["routes"][MODEL] == {
+            "servedName": MODEL,
+            "namespace": "ns",
+            "versions": [{"engineName": exact(1), "weight": 100, "pods": ["ns/engine-0"]}],
+            "fallback": None,
+            "awaited": True,
+        }
+        assert table["pods"]["ns/engine-0"] == {
+            "namespace": "ns",
+            "name": "engine-0",
+            "endpoint": "endpoint",
+            "address": f"127.0.0.1:{now.engine.port}",
+            "base": BASE_ENGINE_NAME,
+            "region": "",
+            "inFlight": 0,
+            "idleConnections": 1,
+            "ejected": None,
+        }
+        assert table["breakers"] == {}
         assert (await now.admin("/v1/models"))[0] == 404
 
 

@@ -13,6 +13,7 @@ from tunefleet.kube.client import Client
 
 from .admin import admin_app, serve_admin
 from .agents import Agents
+from .gauges import add_gauges
 from .outlets import outlets
 from .server import Server
 from .settings import Settings
@@ -75,7 +76,9 @@ async def serve(process: Process, settings: Settings, client: Client, stop: asyn
 
 
 async def _serve(process: Process, state: GatewayState, client: Client, stop: asyncio.Event) -> None:
-    server = Server(state, None if process.tls is None else Tls(process.tls))
+    tls = None if process.tls is None else Tls(process.tls)
+    server = Server(state, tls)
+    add_gauges(state, tls)
     agents = Agents(process.fleet_key, state.alive)
     sources = Sources(client, state, agents, process.namespaces)
     tenancy = Tenancy(client, state, process.keys, process.admin_port)
