@@ -10,7 +10,7 @@ from .state import GatewayState
 
 
 def describe(state: GatewayState) -> dict[str, Any]:
-    """`models`: what /v1/models lists; `routes`: by name; `pods`: by NAMESPACE/NAME, or the host of an external upstream.
+    """`models`: what /v1/models lists; `routes`: by name; `pods`: by NAMESPACE/NAME, or an upstream's host.
 
     `breakers`: by NAMESPACE/ENDPOINT, of those that have a fallback.
     """
