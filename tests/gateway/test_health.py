@@ -142,6 +142,8 @@ def test_signs_of_life() -> None:
     assert health.until == 2 * FIRST_PAUSE  # it has not answered yet
     health.reached()
     assert health.open(0.0)
+    assert health.answered()  # who waited for it may go
+    assert not health.answered()
     fail(health)
     health.reached()
     assert not health.alive()

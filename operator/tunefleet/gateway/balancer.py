@@ -177,8 +177,3 @@ class Balancer:
         pod.backend = backend
         pod.authorization = self._authorization(backend)
         pod.answer_lines = engine_lines(backend)
-
-    def in_flight(self, key: Key) -> int:
-        """Requests at this pod now."""
-        pod = self._pods.get(key)
-        return pod.in_flight if pod else 0

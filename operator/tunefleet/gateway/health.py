@@ -92,8 +92,8 @@ class Health:
             self._recovered()
 
     def answered(self) -> bool:
-        """It answered. True when it was out: requests that wait for it may go."""
-        was_out = self.why != ""
+        """It answered. True when it was out since its last answer: requests that wait for it may go."""
+        was_out = self.why != "" or self._pauses > 0
         self._recovered()
         self._failures.clear()
         self._pauses = 0
