@@ -22,13 +22,17 @@ class PythonPackage:
 
     name: str
     version: str
+    others: tuple[str, ...] = ()
+    """Further packages in the same environment, NAME==VERSION."""
 
     def install(self, target: Path) -> None:
         """Fill the empty directory."""
         uv = [sys.executable, "-m", "uv"]
         commands.run([*uv, "venv", "--quiet", "--python", sys.executable, target])
         python = target / "bin" / "python"
-        commands.run([*uv, "pip", "install", "--quiet", "--python", python, f"{self.name}=={self.version}"])
+        commands.run(
+            [*uv, "pip", "install", "--quiet", "--python", python, f"{self.name}=={self.version}", *self.others]
+        )
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,12 @@ class FakeApi:
         for kind in KINDS:
             for path in (RESOURCES[kind].path(), RESOURCES[kind].path(namespace)):
                 app.router.add_get(path, self._handler(kind))
+        app.router.add_get(RESOURCES["Secret"].path(namespace) + "/{name}", self._secret)
         return app
+
+    async def _secret(self, request: web.Request) -> web.Response:
+        found = self._objects["Secret"].get(request.match_info["name"])
+        return web.json_response({"reason": "NotFound"}, status=404) if found is None else web.json_response(found)
 
     def _handler(self, kind: str) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
