@@ -61,8 +61,8 @@ def adapter(number: int) -> Routed:
 def fleet() -> tuple[list[Routed], Callable[[list[Routed]], RouteTable]]:
     """MODELS adapters, each on PODS * SLOTS / MODELS pods, and how their table is built."""
     base_name = engine_name("tiny", 1, digest(0))
-    spec = {"versions": [{"version": 1, "source": {"uri": "s3://bases/tiny"}}]}
-    base = base_of({"metadata": {**META, "name": "tiny"}, "spec": spec, "status": status(0)})
+    versions = [{"version": 1, "source": {"uri": "s3://bases/tiny"}}]
+    base = base_of({"metadata": {**META, "name": "tiny"}, "spec": {"versions": versions}, "status": status(0)})
     revision = {"name": "r", "baseModelVersion": 1, "engineName": base_name, "state": "Serving", "since": "t"}
     spec = {"model": {"name": "tiny", "version": 1}}
     meta = {**META, "name": "e"}
