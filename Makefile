@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  \033[36mmake %-22s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: pyproject.toml requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -107,6 +107,7 @@ generate: $(VENV)/installed ## Write crds/, the chart's copies and the generated
 	$(BIN)/python -m tunefleet.api.crdgen $(OUT)/charts/tunefleet/crds
 	$(BIN)/python -m tunefleet.api.reference $(OUT)/docs/reference
 	$(BIN)/python -m tunefleet.cli.reference $(OUT)/docs/reference
+	$(BIN)/python -m tunefleet.gateway.telemetry_reference $(OUT)/docs/reference
 
 .PHONY: format
 format: $(VENV)/installed ## Let ruff rewrite what it can

@@ -11,9 +11,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.gateway.records import V1, make_record
+from tunefleet.gateway import names
 from tunefleet.gateway.access import Tenant
 from tunefleet.gateway.record import BROKEN, Record
-from tunefleet.gateway.tracing import open_tracing
+from tunefleet.gateway.tracing import attributes_of, open_tracing
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE}-{PARENT}-01".encode(), f"00-{TRACE}-{PARENT}-00".encode()
@@ -138,6 +139,14 @@ def test_failures_are_errors(receiver: Receiver, values: dict[str, Any], error: 
     (span,) = sent(receiver, make_record(**values))
     assert span.status.code == span.status.STATUS_CODE_ERROR
     assert attributes(span)["error.type"] == error
+
+
+def test_the_reference_names_every_attribute() -> None:
+    record = make_record(
+        served_name="m", engine_name=V1, base_engine_name="b", pod="p", endpoint="e", region="r", fallback="f",
+        held=1.0, retries=1, prompt_tokens=1, completion_tokens=1, tenant=Tenant("acme"), outcome=BROKEN,
+    )  # fmt: skip
+    assert attributes_of(record).keys() == names.SPAN_ATTRIBUTES.keys()
 
 
 def test_neither_prompt_nor_answer_nor_key_is_in_a_span(receiver: Receiver) -> None:

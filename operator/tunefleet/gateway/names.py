@@ -29,6 +29,15 @@ BASE: Final = "x-tunefleet-base"
 REGION: Final = "x-tunefleet-region"
 FALLBACK: Final = "x-tunefleet-fallback"
 
+HEADERS: Final[dict[str, str]] = {
+    REQUEST_ID: "on every answer: the client's own, when it is one word of at most 128 characters, else a new one",
+    MODEL: "the exact version that answered, `support-de@v4-1f3a9c2e`; of a fallback, what really answered",
+    BASE: "the base's exact version; not of external upstreams",
+    REGION: "of the pod's node, or of the external upstream, when it is known",
+    FALLBACK: "`endpoint/NAME` or `external/NAME`, only when another than the model's own endpoint answered",
+}
+"""What each says."""
+
 # Span attributes.
 SPAN_OPERATION: Final = "gen_ai.operation.name"
 SPAN_PROVIDER: Final = "gen_ai.provider.name"
@@ -53,6 +62,31 @@ SPAN_HELD: Final = "tunefleet.held_seconds"
 SPAN_RETRIES: Final = "tunefleet.retries"
 SPAN_FIRST_BYTE: Final = "tunefleet.first_byte"
 """An event: the first byte of a stream."""
+
+SPAN_ATTRIBUTES: Final[dict[str, str]] = {
+    SPAN_OPERATION: "`chat`, `text_completion`, `embeddings`, or the path's last word",
+    SPAN_PROVIDER: f"`{PROVIDER}`",
+    SPAN_REQUEST_MODEL: "as the client wrote it",
+    SPAN_RESPONSE_MODEL: "the exact version",
+    SPAN_STREAM: "the answer was an event stream",
+    SPAN_FIRST_CHUNK: "seconds from the whole request to the first byte of the answer's body, waits included",
+    SPAN_INPUT_TOKENS: "as the answer's `usage` says",
+    SPAN_OUTPUT_TOKENS: "the same",
+    SPAN_ERROR: "the code of the gateway's own error, else `4xx`, `5xx`, `broken` or `disconnected`",
+    SPAN_METHOD: "`POST`",
+    SPAN_PATH: "without a query",
+    SPAN_STATUS: "of the answer",
+    SPAN_REQUEST_ID: f"the header `{REQUEST_ID}`",
+    SPAN_TENANT: "whose key it came with",
+    SPAN_BASE: "the base that the version ran on",
+    SPAN_POD: "`NAMESPACE/NAME`, or the host of an external upstream",
+    SPAN_ENDPOINT: "name of the InferenceEndpoint",
+    SPAN_REGION: "of the pod",
+    SPAN_FALLBACK: "`endpoint/NAME` or `external/NAME`",
+    SPAN_HELD: "seconds that it waited for an engine",
+    SPAN_RETRIES: "further attempts at engines",
+}
+"""What each says."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +211,12 @@ FAMILIES: Final[tuple[Family, ...]] = (
     TENANT_TOKENS, REFUSED, EJECTIONS, FALLBACKS, BREAKERS_OPEN, HELD, HELD_TOTAL, HELD_SECONDS, CONNECTIONS, MODELS,
     ROUTES, TABLE_BUILDS, TABLE_SECONDS, KEYS, KEYS_BAD, CERTIFICATE, AUDIT_DROPPED,
 )  # fmt: skip
-"""All of them, in the order of /metrics."""
+"""All of a process, in the order of /metrics."""
+
+WORKER_STARTS: Final = Family(
+    "tunefleet_gateway_worker_starts_total", "counter", "Times that a worker was started.", ("worker",)
+)
+"""Only with several workers."""
 
 
 def operation_of(path: str) -> str:
