@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tunefleet.gateway.body_fields import read_fields
 from tunefleet.gateway.deadly_fields import refuse_deadly_fields
 from tunefleet.gateway.errors import Refusal
 
@@ -26,34 +27,38 @@ HARMLESS: dict[str, dict[str, Any]] = {
 }
 
 
+def refuse(path: str, body: bytes) -> None:
+    refuse_deadly_fields(path, read_fields(body))
+
+
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 @pytest.mark.parametrize("fields", DEADLY.values(), ids=DEADLY)
 def test_refused(path: str, fields: dict[str, Any]) -> None:
     with pytest.raises(Refusal) as refused:
-        refuse_deadly_fields(path, json.dumps(ASK | fields).encode())
+        refuse(path, json.dumps(ASK | fields).encode())
     assert (refused.value.status, refused.value.code) == (400, "unsupported_parameter")
 
 
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 @pytest.mark.parametrize("fields", HARMLESS.values(), ids=HARMLESS)
 def test_passed(path: str, fields: dict[str, Any]) -> None:
-    refuse_deadly_fields(path, json.dumps(ASK | fields).encode())
+    refuse(path, json.dumps(ASK | fields).encode())
 
 
 def test_echo_alone_repeats_a_text_and_ends_a_chat() -> None:
     body = json.dumps(ASK | {"echo": True}).encode()
-    refuse_deadly_fields(COMPLETIONS, body)
+    refuse(COMPLETIONS, body)
     with pytest.raises(Refusal, match="leave the field 'echo' out"):
-        refuse_deadly_fields(CHAT, body)
+        refuse(CHAT, body)
     with pytest.raises(Refusal):
-        refuse_deadly_fields(CHAT, rb'{"model": "m", "\u0065cho": true}')
+        refuse(CHAT, rb'{"model": "m", "\u0065cho": true}')
 
 
 def test_the_name_in_another_spelling() -> None:
     with pytest.raises(Refusal):
-        refuse_deadly_fields(CHAT, rb'{"model": "m", "prompt\u005flogprobs": 1}')
+        refuse(CHAT, rb'{"model": "m", "prompt\u005flogprobs": 1}')
     with pytest.raises(Refusal):
-        refuse_deadly_fields(CHAT, rb'{"model": "m", "\u0070rompt_l\u006fgprobs": 1}')
+        refuse(CHAT, rb'{"model": "m", "\u0070rompt_l\u006fgprobs": 1}')
 
 
 async def test_no_engine_sees_it() -> None:

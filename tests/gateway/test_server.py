@@ -55,13 +55,13 @@ async def test_the_sweep_keeps_deadlines(monkeypatch: pytest.MonkeyPatch) -> Non
     async with engine() as upstream, gateway(upstream) as front, await front.client() as client:
         await client.send(post(ASK))
         await client.response()
-        assert front.state.pool.idle == 1
+        (pod,) = front.state.pods()
+        assert len(pod.idle) == 1
         clock = front.state.clock
         front.state.clock = lambda: clock() + 1000
-        front.state.pool._clock = front.state.clock
         sweeping = asyncio.create_task(front.server.sweep())
         assert await client.rest() == b""
-        assert front.state.pool.idle == 0
+        assert pod.idle == []
         sweeping.cancel()
 
 

@@ -9,13 +9,11 @@ from typing import Any, Final
 import msgspec
 
 
-class _Model(msgspec.Struct):
+class Fields(msgspec.Struct):
+    """Of the outermost object. Whatever stands there twice is the last one, as engines have it."""
+
     model: str | None = None
-
-
-class DeadlyFields(msgspec.Struct):
-    """See deadly_fields.py."""
-
+    stream: Any = None
     prompt_logprobs: Any = None
     echo: Any = None
     logprobs: Any = None
@@ -25,19 +23,14 @@ class _User(msgspec.Struct):
     user: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_MODEL: Final = msgspec.json.Decoder(_Model)
 _USER: Final = msgspec.json.Decoder(_User)
 _ANY: Final = msgspec.json.Decoder()
 
 InvalidBodyError = msgspec.ValidationError
 InvalidJSONError = (msgspec.DecodeError, UnicodeDecodeError)
 
-read_deadly_fields: Final[Callable[[bytes], DeadlyFields]] = msgspec.json.Decoder(DeadlyFields).decode
-
-
-def read_model(body: bytes) -> str | None:
-    """The top-level `model`, the last one should there be several. Raises InvalidBodyError, one of InvalidJSONError."""
-    return _MODEL.decode(body).model
+read_fields: Final[Callable[[bytes], Fields]] = msgspec.json.Decoder(Fields).decode
+"""Raises InvalidBodyError, or one of InvalidJSONError."""
 
 
 def read_user(body: bytes) -> bytes | None:

@@ -175,7 +175,7 @@ class ClientConnection:
         if head.encoded:
             raise Refusal(415, "Send the body without Content-Encoding.", "unsupported_encoding")
         model = find_model(body)
-        refuse_deadly_fields(head.path, body)
+        refuse_deadly_fields(head.path, model.fields)
         route = self._state.routes.get(model.name)
         if route is None or not tenant.sees(route):
             raise unknown_model(model.name)

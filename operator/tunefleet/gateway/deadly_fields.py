@@ -9,20 +9,15 @@ able to end the streams of all others.
 
 from typing import Final
 
-from .body_fields import read_deadly_fields
+from .body_fields import Fields
 from .errors import Refusal
 
-_HINTS: Final = (b"logprobs", b'"echo"', b"\\u00")
-"""One of these is in every body that has the fields; most bodies have none, and are not decoded for this."""
 _ECHO_PATH: Final = "/v1/completions"
 """Where `echo` is harmless by itself: it repeats the prompt's text."""
 
 
-def refuse_deadly_fields(path: str, body: bytes) -> None:
-    """Raises Refusal (400). The body is known to be a JSON object."""
-    if _HINTS[0] not in body and _HINTS[1] not in body and _HINTS[2] not in body:
-        return
-    asked = read_deadly_fields(body)
+def refuse_deadly_fields(path: str, asked: Fields) -> None:
+    """Raises Refusal (400)."""
     if _asked(asked.prompt_logprobs):
         raise _refusal("prompt_logprobs", "leave the field 'prompt_logprobs' out")
     if not _asked(asked.echo):

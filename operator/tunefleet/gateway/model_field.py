@@ -11,10 +11,9 @@ one while the engine runs the other would break the promise of right weights.
 """
 
 import re
-from itertools import islice
 from typing import Final, final
 
-from .body_fields import InvalidBodyError, InvalidJSONError, read_model
+from .body_fields import Fields, InvalidBodyError, InvalidJSONError, read_fields
 from .errors import Refusal
 
 _COLON: Final = rb"[ \t\n\r]*:[ \t\n\r]*"
@@ -23,6 +22,7 @@ _KEY: Final = re.compile(_NAME + _COLON)
 _ESCAPED_KEY: Final = re.compile(
     rb'"(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"' + _COLON
 )
+_ESCAPES: Final = b"\\"
 _ESCAPE: Final = b"\\u00"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _PLAIN: Final = bytes(sorted(set(range(256)) - set(b'"{}[]')))
@@ -36,32 +36,37 @@ MAX_NESTED_KEYS: Final = 4096
 class ModelField:
     """The value of `model` and where it stands: body[start:end] is the JSON string, quotes included."""
 
-    def __init__(self, name: str, start: int, end: int) -> None:
+    def __init__(self, name: str, start: int, end: int, fields: Fields) -> None:
         self.name = name
         self.start = start
         self.end = end
+        self.fields = fields
+        """What was read besides."""
 
 
 def find_model(body: bytes) -> ModelField:
     """The field. Raises Refusal (400) for a body that is not a JSON object with exactly one non-empty `model`."""
-    name = _decode(body)
+    fields = _decode(body)
+    name = fields.model
     if not name:
         raise Refusal(400, "Name a model in the field 'model'; GET /v1/models lists them.", "model_missing", "model")
-    if body.count(_NAME) == 1 and _ESCAPE not in body:  # so it is the key that msgspec saw
-        start = body.index(b'"', body.index(_NAME) + len(_NAME))
+    escapes = _ESCAPES in body
+    first = body.find(_NAME)
+    if first == body.rfind(_NAME) and not (escapes and _ESCAPE in body):  # so it is the key that msgspec saw
+        start = body.index(b'"', first + len(_NAME))
     else:
         start = _only_key(body).end()
     end = body.index(b'"', start + 1) + 1
-    if b"\\" in body[start:end]:
+    if escapes and b"\\" in body[start:end]:
         value = _STRING.match(body, start)
         assert value is not None  # msgspec read a string there
         end = value.end()
-    return ModelField(name, start, end)
+    return ModelField(name, start, end, fields)
 
 
-def _decode(body: bytes) -> str | None:
+def _decode(body: bytes) -> Fields:
     try:
-        return read_model(body)
+        return read_fields(body)
     except InvalidBodyError as error:
         raise Refusal(400, f"The body is not what it must be: {error}.", "invalid_body", "model") from None
     except RecursionError:
@@ -84,8 +89,13 @@ def _only_key(body: bytes) -> re.Match[bytes]:
 def _keys(body: bytes) -> list[re.Match[bytes]]:
     """Keys that read `model` with their colons, at any depth, in any spelling; not more than one above the limit."""
     pattern = _ESCAPED_KEY if _ESCAPE in body else _KEY
-    found = (match for match in pattern.finditer(body) if body[match.start() - 1] != _BACKSLASH)
-    return list(islice(found, MAX_NESTED_KEYS + 1))
+    found: list[re.Match[bytes]] = []
+    for match in pattern.finditer(body):
+        if body[match.start() - 1] != _BACKSLASH:
+            found.append(match)
+            if len(found) > MAX_NESTED_KEYS:
+                break
+    return found
 
 
 def _top_level(body: bytes, keys: list[re.Match[bytes]]) -> list[re.Match[bytes]]:

@@ -55,9 +55,10 @@ class ResponseReader:
         Raises EngineProtocolError; then nothing of this data may be passed on.
         """
         if self.head is None:
-            data = self._read_heads(data)
-            if self.head is None:
+            rest = self._read_heads(data)
+            if rest is None:
                 return b""
+            data = rest
         chunks = self._chunks
         if chunks is None:
             self._missing -= len(data)
@@ -111,8 +112,8 @@ class ResponseReader:
             self._tail = [tail]
             self._tail_bytes = len(tail)
 
-    def _read_heads(self, data: bytes) -> bytes:
-        """Set `head` and return what follows it; 1xx heads before it go to `interim`."""
+    def _read_heads(self, data: bytes) -> bytes | None:
+        """Set `head` and return what follows it, None while it is not whole; 1xx heads before it go to `interim`."""
         if self._unfinished:
             data = self._unfinished + data
             self._unfinished = b""
@@ -131,7 +132,7 @@ class ResponseReader:
         if len(data) > MAX_HEAD:
             raise EngineProtocolError("the head is too large")
         self._unfinished = data
-        return b""
+        return None
 
     def _begin(self, head: ResponseHead, digits: bytes) -> None:
         self.head = head
