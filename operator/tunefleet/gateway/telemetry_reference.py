@@ -23,7 +23,7 @@ INTRO = """# What the gateway tells
 """
 
 ADMIN = """
-`traceparent` and `tracestate` reach the engine as they came.
+`traceparent` and `tracestate` reach the engine as they came; external upstreams do not get them.
 
 ## Admin port
 
@@ -41,8 +41,8 @@ Of `--admin-port`, for the cluster alone: who reaches it sees every model's name
 `/table` is an object:
 
 - `models`: as `/v1/models` lists them;
-- `routes`, by what a client may write as `model`: `servedName`, `namespace`, `versions` (`engineName`, `weight`, `pods`),
-  `fallback` (`mark`, and `problem` when it cannot be asked), `awaited` (requests wait when no pod can answer);
+- `routes`, by what a client may write as `model`: `servedName`, `namespace`, `versions` (`engineName`, `weight`,
+  `pods`), `fallback` (`mark`, and `problem` when it cannot be asked), `awaited` (requests wait when no pod can answer);
 - `pods`, by `NAMESPACE/NAME`: `address`, `endpoint`, `base`, `region`, `inFlight`, `idleConnections`, `ejected` (`why`:
   `refused`, `failed` or `busy`, and for how many `seconds` more);
 - `breakers`, by `NAMESPACE/ENDPOINT` of those with a fallback: `closed`, `open` or `half-open`.
@@ -63,8 +63,8 @@ AUDIT = """
 
 `--audit stdout` (the default), `--audit PATH` or `--audit off`. One JSON object a line for each request that went to an
 engine or was refused; fields without a value are left out. A line is written within about a second. A file is opened
-anew when it was moved, as logrotate does, and on SIGHUP. When the disk or the reader of the pipe is behind by 32,768 lines,
-further ones are dropped and counted (`tunefleet_gateway_audit_dropped_total`): requests never wait for the trail.
+anew when it was moved, as logrotate does, and on SIGHUP. When the disk or the reader of the pipe is behind by 32,768
+lines, further ones are dropped and counted (`tunefleet_gateway_audit_dropped_total`): requests never wait for the trail.
 
 There is no prompt, no answer and no key in a line, and neither a model nor a path that does not exist, as clients write
 anything there. `x-request-id` is the client's own.
@@ -75,8 +75,8 @@ SPANS = f"""
 ## Spans
 
 With `--otel-endpoint` (or `OTEL_EXPORTER_OTLP_ENDPOINT`) and `pip install 'tunefleet[otel]'`, each request that went to
-an engine makes a server span `{{operation}} {{model}}`, sent by OTLP over HTTP. The client's `traceparent` is its parent
-and says whether it is sampled; requests without one follow `OTEL_TRACES_SAMPLER`. Names:
+an engine makes a server span `{{operation}} {{model}}`, sent by OTLP over HTTP. The client's `traceparent` is its
+parent and says whether it is sampled; requests without one follow `OTEL_TRACES_SAMPLER`. Names:
 {names.GENAI_CONVENTIONS}.
 
 """
