@@ -61,8 +61,12 @@ async def test_a_retry_keeps_the_version() -> None:
         both = canary(99, old, new)
         old_target, new_target = both.routes["canary"].targets
         targets = (old_target, replace(new_target, backends=(dead.backend, new.backend)))
-        front.state.swap(RouteTable({"canary": replace(both.routes["canary"], targets=targets)}))
-        front.state.balancer.started(new.backend)  # so that the dead one is tried first
+        backends = (old.backend, dead.backend, new.backend)
+        route = replace(both.routes["canary"], targets=targets)
+        front.state.swap(RouteTable({"canary": route}, backends=backends))
+        pod = front.state.balancer.pod(new.backend.pod)
+        assert pod is not None
+        pod.in_flight += 3  # so that the dead one is tried first
         session = next(s for s in (b"%d" % n for n in range(99)) if session_point(s, "canary") > 100)
         response = await ask(client, b"x-tunefleet-session: " + session)
         assert (response.status, response.headers["x-tunefleet-model"]) == (200, NEW)
