@@ -22,7 +22,11 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    command: Sequence[str | Path], port: int, directory: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    port: int,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[None]:
     """The process, from when it listens; its output goes to `directory`/log."""
     base = {"PATH": os.environ["PATH"], "HOME": str(directory)}
@@ -36,7 +40,7 @@ def serving(
             start_new_session=True,
         )
         try:
-            _wait_for(port, process, directory / "log")
+            _wait_for((host, port), process, directory / "log")
             yield
         finally:
             _end(process)
@@ -53,12 +57,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_for(address: tuple[str, int], process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the server ended: {log.read_text()[-2000:]}"
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(address, timeout=1).close()
         except OSError:
             time.sleep(0.05)
         else:

@@ -74,8 +74,12 @@ class Fleet:
 
     def load(self) -> Load:
         """A load through the gateway; the client never retries, so that nothing is hidden."""
+        return Load(self.client())
+
+    def client(self) -> AsyncOpenAI:
+        """The official client on the gateway, without retries."""
         self.clients.append(AsyncOpenAI(base_url=f"{self.gateway}/v1", api_key="open", max_retries=0, timeout=120))
-        return Load(self.clients[-1])
+        return self.clients[-1]
 
     async def close_clients(self) -> None:
         """Close every client of the test that ends."""
