@@ -25,6 +25,14 @@ from dev.shell import Shell
 from .fleet import KINDS, Fleet, adapter, base_model, endpoint
 
 NAMESPACE = "tunefleet-e2e"
+TOOL_CALLS = [
+    "--enable-auto-tool-choice",
+    "--tool-call-parser=xlam",
+    "--structured-outputs-config.backend=xgrammar",
+    "--structured-outputs-config.disable_any_whitespace=true",
+]
+"""Tools that are called by a model that was not trained for it: its answer is held to the tool's schema, and may not be
+blanks without end."""
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +64,11 @@ def serving(fleet: Fleet) -> Fleet:
     """tiny-chat with two versions of its base, and the adapters german (two versions), formal and pirate."""
     fleet.apply(
         base_model("tiny-chat", "s3://models/base/v1", "s3://models/base/v2"),
-        endpoint("tiny-chat", rollout={"allowOrphans": True}),  # its base moves alone, adapters stay on warm pods
+        endpoint(
+            "tiny-chat",
+            engine={"maxModelLength": 2048, "maxConcurrentRequests": 16, "extraArgs": TOOL_CALLS},
+            rollout={"allowOrphans": True},  # its base moves alone, adapters stay on warm pods
+        ),
         adapter("german", "s3://models/german/v1", "s3://models/german/v2"),
         adapter("formal", "s3://models/formal/v1"),
         adapter("pirate", "s3://models/pirate/v1"),

@@ -84,7 +84,7 @@ async def test_an_unknown_model_is_a_404_that_says_so(serving: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters", "/invocations", "/metrics", "/tokenize"]
+    "path", ["/v1/load_lora_adapter", "/v1/unload_lora_adapter", "/adapters", "/invocations", "/metrics", "/rerank"]
 )
 async def test_engine_routes_are_not_reachable_through_the_gateway(serving: Fleet, path: str) -> None:
     body = {"model": "german", "lora_name": "x", "lora_path": "/x"}
