@@ -64,7 +64,7 @@ AUDIT = """
 `--audit stdout` (the default), `--audit PATH` or `--audit off`. One JSON object a line for each request that went to an
 engine or was refused; fields without a value are left out. A line is written within about a second. A file is opened
 anew when it was moved, as logrotate does, and on SIGHUP. When the disk or the reader of the pipe is behind by 32,768
-lines, further ones are dropped and counted (`tunefleet_gateway_audit_dropped_total`): requests never wait for the trail.
+lines, further ones are dropped and counted (`tunefleet_gateway_audit_dropped_total`): no request waits for the trail.
 
 There is no prompt, no answer and no key in a line, and neither a model nor a path that does not exist, as clients write
 anything there. `x-request-id` is the client's own.
