@@ -98,13 +98,13 @@ class Account:
 def account(kubectl: Shell, namespace: str) -> Iterator[Account]:
     """As the chart makes it; keys lie in a namespace of the test's."""
     keys = f"keys-{uuid.uuid4().hex[:10]}"
-    for file in ("keys.yaml", "rbac.yaml"):
-        values = ("gateway.auth=keys", f"gateway.keys.namespace={keys}")
-        manifest = render(*values, namespace=namespace, show=file).stdout
+    values = ("gateway.auth=keys", f"gateway.keys.namespace={keys}")
+    manifests = [render(*values, namespace=namespace, show=file).stdout for file in ("keys.yaml", "rbac.yaml")]
+    for manifest in manifests:
         kubectl.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
     yield Account(kubectl, namespace)
-    kubectl.kubectl("delete", "-f", "-", "--ignore-not-found", "--wait=false", stdin=manifest)
-    kubectl.kubectl("delete", "namespace", keys, "--wait=false")
+    for manifest in reversed(manifests):
+        kubectl.kubectl("delete", "-f", "-", "--ignore-not-found", "--wait=false", stdin=manifest)
 
 
 def test_it_may_read_secrets_there_and_nowhere_else(account: Account) -> None:
