@@ -107,6 +107,7 @@ generate: $(VENV)/installed ## Write crds/, the chart's copies and the generated
 	$(BIN)/python -m tunefleet.api.crdgen $(OUT)/charts/tunefleet/crds
 	$(BIN)/python -m tunefleet.api.reference $(OUT)/docs/reference
 	$(BIN)/python -m tunefleet.cli.reference $(OUT)/docs/reference
+	$(BIN)/python -m tunefleet.gateway.reference $(OUT)/docs/reference
 	$(BIN)/python -m tunefleet.gateway.telemetry_reference $(OUT)/docs/reference
 
 .PHONY: format
