@@ -4,11 +4,13 @@ Every exception is a predicate with a reason. `HYPOTHESIS_PROFILE=long` looks at
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tunefleet.gateway.errors import Refusal
+from tunefleet.gateway.head_cache import HeadCache
 from tunefleet.gateway.request_reader import Limits, Request, RequestReader, Stage
 
 from .http_bytes import arriving, requests_of
@@ -18,19 +20,28 @@ LIMITS = Limits(4096, 4096)
 STREAMS = arriving(requests_of)
 
 
-def ours(data: Sequence[bytes]) -> tuple[list[Request], bool, bool]:
-    """Requests; whether we refused what followed; whether nothing is left unfinished."""
-    reader, found = RequestReader(LIMITS), []
+def ours(data: Sequence[bytes], heads: HeadCache | None = None) -> tuple[list[Request], bool, bool]:
+    """Requests, read as connections do; whether we refused what followed; whether nothing is left unfinished."""
+    reader, found = RequestReader(LIMITS, heads), []
     for piece in data:
-        reader.feed(piece)
         try:
-            while (one := reader.next()) is not None:
+            for one in _read(reader, piece):
                 found.append(one)
                 if not one.head.keep_alive:
                     return found, False, False  # what follows is thrown away
         except Refusal:
             return found, True, False
     return found, False, reader.stage is Stage.IDLE
+
+
+def _read(reader: RequestReader, piece: bytes) -> Iterator[Request]:
+    whole = reader.whole(piece)
+    if whole is not None:
+        yield whole
+        return
+    reader.feed(piece)
+    while (one := reader.next()) is not None:
+        yield one
 
 
 def as_message(found: Request) -> tuple[bytes, bytes, bytes]:
@@ -102,6 +113,22 @@ def test_h11_reads_what_we_read(data: list[bytes]) -> None:
     whole, (found, _, idle) = b"".join(data), ours(data)
     difference = differs(whole, h11_requests(data), found, idle=idle)
     assert difference == "" or any(excuse(whole) for excuse in H11)
+
+
+@given(st.lists(STREAMS, min_size=1, max_size=3))
+def test_heads_that_are_known_are_read_as_new_ones(streams: list[list[bytes]]) -> None:
+    """The second time with another length, too: of a known head only the digits are looked at."""
+    heads = HeadCache()
+    longer = [[piece.replace(b": 5", b": 6") for piece in data] for data in streams]
+    for data in [*streams, *longer, *streams]:
+        (found, *rest), (fresh, *fresh_rest) = ours(data, heads), ours(data)
+        assert [_told(one) for one in found] == [_told(one) for one in fresh]
+        assert rest == fresh_rest
+
+
+def _told(one: Request) -> tuple[object, ...]:
+    head = one.head
+    return (*as_message(one), head.kept, head.minor, head.keep_alive, head.request_id, head.expects_continue)
 
 
 @given(STREAMS)
