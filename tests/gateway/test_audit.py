@@ -17,6 +17,7 @@ from tunefleet.gateway.audit import BATCH, QUEUED, Audit, shown_path, trace_id
 from tunefleet.gateway.audit_line import AuditLine
 from tunefleet.gateway.audit_writer import AuditWriter, _small
 from tunefleet.gateway.record import Record
+from tunefleet.gateway.routes import ENGINE_PATHS, HEALTH_PATH, MODELS_PATH
 from tunefleet.gateway.series import Counters, Series
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -201,6 +202,11 @@ def test_a_malformed_trace_context_has_no_id(given: bytes) -> None:
 def test_paths() -> None:
     shown = [shown_path(path) for path in (CHAT, "/v1/models", "/v1/models/x", "/admin", "/v1/models/../x")]
     assert shown == [CHAT, "/v1/models", "/v1/models/{id}", "other", "/v1/models/{id}"]
+
+
+def test_paths_that_exist_are_shown() -> None:
+    exist = {*ENGINE_PATHS, MODELS_PATH, HEALTH_PATH}
+    assert {shown_path(path) for path in exist} == exist
 
 
 def wait_for(condition: Any) -> None:

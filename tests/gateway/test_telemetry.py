@@ -70,6 +70,7 @@ def test_tokens_are_those_of_the_answer() -> None:
     assert (series.prompt_tokens, series.completion_tokens, series.without_usage) == (7, 5, 0)
     run(telemetry, tail=b"data: [DONE]\n\n")
     run(telemetry, tail=b'{"error":{}}', status=400, outcome="4xx", streamed=False)
+    run(telemetry, path="/tokenize", tail=b'{"count":3}', streamed=False)
     assert (series.prompt_tokens, series.completion_tokens, series.without_usage) == (7, 5, 1)
 
 

@@ -15,7 +15,9 @@ BATCH: Final = 256
 QUEUED: Final = 32768
 """Lines, about 12 MiB, that wait for the thread; further ones are dropped and counted."""
 
-_PATHS: Final = frozenset({*OPERATIONS, "/v1/models"})
+_PATHS: Final = frozenset(
+    {*OPERATIONS, "/v1/models", "/v1/messages/count_tokens", "/tokenize", "/detokenize", "/healthz"}
+)
 _TRACE: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _MILLISECONDS: Final = tuple(f".{n:03d}Z" for n in range(1000))
 

@@ -20,7 +20,7 @@ OPERATIONS: Final[dict[str, str]] = {
     "/v1/messages": "chat",
     "/v1/embeddings": "embeddings",
 }
-"""gen_ai.operation.name by path; of other paths it is the path's last word."""
+"""gen_ai.operation.name of the paths that spend tokens; of others it is the path's last word."""
 
 # Header lines of answers.
 REQUEST_ID: Final = "x-request-id"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, final
 from tunefleet.plan.route_table import split_engine_name
 
 from .audit import Audit
+from .names import OPERATIONS
 from .record import BROKEN, DISCONNECTED, Record
 from .series import DURATION_BOUNDS, Account, Counters, Histogram, Latency, Series, count
 from .usage import tokens_of
@@ -174,7 +175,7 @@ def _failed(latency: Latency, outcome: str) -> Histogram:
 def _count_tokens(series: Series, record: Record) -> None:
     if record.prompt_tokens >= 0:
         series.prompt_tokens += record.prompt_tokens
-    elif record.completion_tokens < 0:
+    elif record.completion_tokens < 0 and record.path in OPERATIONS:
         series.without_usage += 1
     if record.completion_tokens >= 0:
         series.completion_tokens += record.completion_tokens
