@@ -257,7 +257,7 @@ async def test_a_stream_that_breaks_between_events_ends_with_an_error_event_and_
         await client.send(post({**ASK, "stream": True}))
         (first, last), clean = await broken(client)
         assert (first, clean) == (b'data: {"n":1}\n\n', False)
-        error = json.loads(last.removeprefix(b"data: "))["error"]
+        error = json.loads(last.removeprefix(b"event: error\ndata: "))["error"]
         assert (error["type"], error["code"]) == ("server_error", "stream_broken")
         assert last.endswith(b"\n\n")
         assert front.metric("requests_total", model=MODEL, version="v4", code="broken") == 1

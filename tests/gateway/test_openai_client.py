@@ -7,6 +7,7 @@ from typing import Any
 import openai
 import pytest
 
+from tunefleet.gateway import errors
 from tunefleet.plan.route_table import Route, RouteTable
 
 from .harness import ENGINE_NAME, MODEL, Call, Gateway, engine, gateway
@@ -78,6 +79,22 @@ async def test_errors_raise_what_people_catch() -> None:
         with pytest.raises(openai.InternalServerError) as asleep:
             await client.chat.completions.create(model="asleep", messages=HELLO)
         assert asleep.value.status_code == 503
+
+
+async def test_what_is_unavailable_is_asked_for_again_when_retry_after_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "RETRY_UNAVAILABLE", 1)
+    async with engine(speak) as upstream, gateway(upstream) as front, client_of(front) as client:
+        awake = front.state.table
+        front.state.swap(RouteTable({MODEL: Route(MODEL)}))
+        asked = asyncio.create_task(
+            client.with_options(max_retries=1).chat.completions.create(model=MODEL, messages=HELLO)
+        )
+        async with asyncio.timeout(5):
+            while not front.metric("refused_requests_total"):  # noqa: ASYNC110 - a metric cannot be awaited
+                await asyncio.sleep(0.01)
+        front.state.swap(awake)
+        assert (await asked).choices[0].message.content == "Guten Tag."
+        assert len(upstream.received) == 1
 
 
 async def test_a_broken_stream_raises() -> None:

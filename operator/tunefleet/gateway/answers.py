@@ -46,8 +46,8 @@ def of_refusal(refusal: Refusal) -> Answer:
 
 
 def event_of(refusal: Refusal) -> bytes:
-    """An error as an event of a stream."""
-    return b"data: " + refusal.body() + b"\n\n"
+    """An error as an event of a stream. OpenAI's clients look at the data, Anthropic's at the event's name."""
+    return b"event: error\ndata: " + refusal.body() + b"\n\n"
 
 
 def chunk(data: bytes) -> bytes:
