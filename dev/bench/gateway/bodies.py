@@ -56,7 +56,7 @@ def requests(
 
 
 def request(body: bytes, key: str, extra: bytes = b"") -> bytes:
-    """One request."""
+    """One request; `extra` is whole header lines."""
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: models.example.com\r\nUser-Agent: OpenAI/Python 2.8.1\r\n"
         b"Accept: application/json\r\nContent-Type: application/json\r\n"

@@ -1,6 +1,7 @@
 """A client that sees every byte of an answer, and whether it ended as HTTP says."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -90,10 +91,19 @@ class Client:
         self._writer.transport.abort()
 
 
+NARROW_BYTES = 4096
+"""Receive buffer of a narrow connection: what a slow reader does not take has to wait at the sender."""
+
+
 @asynccontextmanager
-async def connected(port: int, limit: int = 2**16) -> AsyncIterator[Client]:
-    """A connection; `limit` is how many unread bytes it takes. Raises OSError."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+async def connected(port: int, *, narrow: bool = False) -> AsyncIterator[Client]:
+    """A connection, closed at the end. Raises OSError."""
+    link = socket.socket()
+    link.setblocking(False)
+    if narrow:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
+    await asyncio.get_running_loop().sock_connect(link, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=link, limit=NARROW_BYTES if narrow else 2**16)
     client = Client(reader, writer)
     try:
         yield client

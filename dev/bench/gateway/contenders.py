@@ -86,7 +86,7 @@ async def fleet(
     folder: Path, cores: Cores, code: Path, tenants: Sequence[objects.Tenant]
 ) -> AsyncIterator[ours.Gateway]:
     """Our gateway before MODELS adapters, an equal part of them on each engine, and a key of each tenant."""
-    held = [range(n, MODELS, len(ENGINES)) for n in range(len(ENGINES))]
+    held = [[(number, 1) for number in range(n, MODELS, len(ENGINES))] for n in range(len(ENGINES))]
     async with control_plane(ENGINES, held) as plane:
         for kind, obj in objects.fleet(MODELS, tenants, ENGINES):
             plane.api.put(kind, obj)

@@ -95,14 +95,15 @@ class ApiServer:
 class Agent:
     """The agent of one engine: a long poll that tells what the engine holds."""
 
-    numbers: Sequence[int]
+    held: Sequence[tuple[int, int]]
+    """Numbers and versions of adapters."""
     ready: bool = True
     _changes: int = 1
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def publish(self, numbers: Sequence[int], *, ready: bool) -> None:
+    def publish(self, held: Sequence[tuple[int, int]], *, ready: bool = True) -> None:
         """Say something else from now on."""
-        self.numbers, self.ready = numbers, ready
+        self.held, self.ready = held, ready
         self._changes += 1
         self._changed.set()
         self._changed = asyncio.Event()
@@ -112,7 +113,7 @@ class Agent:
         if request.query.get("after") == self._etag:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LONG_POLL_SECONDS)
-        return web.json_response(objects.report(self.numbers, self._etag, ready=self.ready))
+        return web.json_response(objects.report(self.held, self._etag, ready=self.ready))
 
     @property
     def _etag(self) -> str:
@@ -138,10 +139,12 @@ class ControlPlane:
 
 
 @asynccontextmanager
-async def control_plane(addresses: Sequence[str], held: Sequence[Sequence[int]]) -> AsyncIterator[ControlPlane]:
-    """An API server without objects, and for each engine's address an agent that reports the adapters held there."""
+async def control_plane(
+    addresses: Sequence[str], held: Sequence[Sequence[tuple[int, int]]]
+) -> AsyncIterator[ControlPlane]:
+    """An API server without objects, and for each engine's address an agent that reports what is held there."""
     api = ApiServer()
-    agents = {address: Agent(numbers) for address, numbers in zip(addresses, held, strict=True)}
+    agents = {address: Agent(there) for address, there in zip(addresses, held, strict=True)}
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(serving(api.app(), "127.0.0.1", 0))
         for address, agent in agents.items():

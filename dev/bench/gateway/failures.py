@@ -75,7 +75,7 @@ async def scripted_engines(case: Case) -> AsyncIterator[list[Any]]:
 @asynccontextmanager
 async def _ours(code: Path, tenant: objects.Tenant) -> AsyncIterator[int]:
     """Our gateway; every adapter is on both engines."""
-    async with control_plane(ADDRESSES, [range(MODELS)] * 2) as plane:
+    async with control_plane(ADDRESSES, [[(number, 1) for number in range(MODELS)]] * 2) as plane:
         for kind, obj in objects.fleet(MODELS, [tenant], ADDRESSES):
             plane.api.put(kind, obj)
         async with ours.gateway(plane, subfolder(folder("gateway-failures"), OURS), cores().others, code) as gateway:

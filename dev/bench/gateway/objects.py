@@ -43,7 +43,7 @@ def served_name(number: int) -> str:
 
 
 def digest(number: int, version: int = 1) -> str:
-    """Of the only version of an adapter."""
+    """Of a version of an adapter."""
     return f"sha256:{number:08x}{version:056x}"
 
 
@@ -82,19 +82,21 @@ def endpoint() -> Json:
     }
 
 
-def adapter(number: int, version: int = 1) -> Json:
-    """A LoRAAdapter with one version, which has all traffic."""
+def adapter(number: int, serving: int = 1, versions: Sequence[int] = (1,)) -> Json:
+    """A LoRAAdapter with these versions, one of which has all traffic."""
     return {
         "metadata": _meta(served_name(number)),
         "spec": {
             "baseModelRef": {"name": BASE},
-            "activeVersion": version,
-            "versions": [{"version": version, "baseModelVersion": 1, "source": {"uri": f"pvc://models/{number}"}}],
+            "activeVersion": serving,
+            "versions": [
+                {"version": n, "baseModelVersion": 1, "source": {"uri": f"pvc://models/{number}"}} for n in versions
+            ],
         },
         "status": {
-            "servingVersion": version,
-            "traffic": [{"version": version, "engineName": engine_name(number, version), "weight": 100}],
-            "versions": [{"version": version, "digest": digest(number, version), "accepted": True}],
+            "servingVersion": serving,
+            "traffic": [{"version": serving, "engineName": engine_name(number, serving), "weight": 100}],
+            "versions": [{"version": n, "digest": digest(number, n), "accepted": True} for n in versions],
         },
     }
 
@@ -127,13 +129,13 @@ def wide_limits() -> Json:
     return {"requestsPerMinute": PLENTY, "tokensPerMinute": PLENTY, "maxConcurrentRequests": PLENTY}
 
 
-def report(numbers: Sequence[int], etag: str, *, ready: bool = True) -> Json:
-    """What an agent says of an engine that holds these adapters."""
+def report(held: Sequence[tuple[int, int]], etag: str, *, ready: bool = True) -> Json:
+    """What an agent says of an engine that holds these versions of adapters, each a number and a version."""
     adapters = [
-        {"engineName": engine_name(n), "uri": f"pvc://models/{n}", "digest": digest(n), "state": "Loaded"}
-        for n in numbers
+        {"engineName": engine_name(*one), "uri": f"pvc://models/{one[0]}", "digest": digest(*one), "state": "Loaded"}
+        for one in held
     ]
-    engine = {"name": base_engine_name(), "ready": ready, "slots": len(numbers), "maxRank": 16}
+    engine = {"name": base_engine_name(), "ready": ready, "slots": len(held), "maxRank": 16}
     return {"etag": etag, "engine": engine, "adapters": adapters}
 
 
