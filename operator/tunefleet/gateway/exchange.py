@@ -367,7 +367,7 @@ class Exchange:
                 self._state.hold.release()
         elif head.status == 503 and head.retry_after >= 0:
             pod.health.busy(self._now, head.retry_after)
-        else:
+        elif head.status in (500, 502, 503, 504):  # others tell of the request: 501 of what the engine does not know
             pod.health.failed(self._now, crc32(self._request.body))
 
     # --- the end
