@@ -14,8 +14,11 @@ MAX_LINE: Final = 4096
 MAX_TRAILERS: Final = 16 * 1024
 """Bytes of all trailer lines."""
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?")
-_TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb'|"[\t !#-\[\]-~]*"))?)*+')
+_TRAILER: Final = re.compile(
+    rb"(?!content-length:|transfer-encoding:)" + _TOKEN + rb":[\t -~\x80-\xff]*", re.IGNORECASE
+)
 _LINE_END: Final = b"\r\n"
 _LONGEST_SIZE: Final = 10
 """Bytes in which the size line of a chunk that came alone is looked for."""

@@ -15,12 +15,12 @@ MAX_BYTES: Final = 2048
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEAD: Final = re.compile(
-    rb"(HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n)"
+    rb"HTTP/1\.([01]) (([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n)"
     rb"((?:" + _TOKEN + rb":[\t -~\x80-\xff]*+\r\n)*+)\r\n"
 )
 _MEANT: Final = re.compile(
     rb"^(connection|transfer-encoding|content-length|content-type|keep-alive|proxy-connection|proxy-authenticate"
-    rb"|te|trailer|upgrade|retry-after|x-request-id|x-tunefleet-[a-z-]*):[ \t]*([^\r]*?)[ \t]*\r\n",
+    rb"|te|trailer|upgrade|retry-after|x-request-id|x-tunefleet-[a-z-]*):[ \t]*([^\r]*?) *\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
 _FORWARDED: Final = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"retry-after"})
@@ -30,6 +30,7 @@ _DIGITS: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,15})\r\n")
 _TRANSFER_ENCODING: Final = re.compile(rb"(?im)^transfer-encoding:[^\r]*\r\n")
 _EVENT_STREAM: Final = b"text/event-stream"
 _BODILESS: Final = (204, 304)
+_FIRST_FINAL: Final = 200
 
 _Lines = dict[bytes, list[bytes]]
 
@@ -52,6 +53,10 @@ class ResponseHead:
         self.chunked = _chunked(found)
         if self.chunked and measured:
             raise EngineProtocolError("Content-Length together with Transfer-Encoding")
+        if minor == 0 and (self.chunked or status < _FIRST_FINAL):
+            raise EngineProtocolError("chunks or an interim response in HTTP/1.0")
+        if status < _FIRST_FINAL and (self.chunked or measured):
+            raise EngineProtocolError("an interim response with a body")
         self.until_close = not self.bodiless and not self.chunked and not measured
         """Nothing but the end of the connection says where the body ends."""
         self.keep_alive = minor == 1 and not self.until_close and b"close" not in connection
@@ -101,7 +106,8 @@ def parse_response_head(raw: bytes) -> tuple[ResponseHead, bytes]:
     match = _HEAD.fullmatch(raw)
     if match is None:
         raise EngineProtocolError("the head of the response is not well-formed HTTP/1.1")
-    status_line, minor, status, block = match.groups()
+    minor, reason, status, block = match.groups()
+    status_line = b"HTTP/1.1 " + reason  # ours, whatever the engine speaks (RFC 9110 6.2)
     found: _Lines = {}
     lines = _sift(block, found)
     lines = _without(lines, _tokens(found.get(b"connection", [])))

@@ -41,7 +41,7 @@ class ResponseReader:
         self._tail: list[bytes] = []
         self._tail_bytes = 0
         self.interim: list[bytes] = []
-        """1xx heads, as they came."""
+        """1xx heads for the client."""
         self.head: ResponseHead | None = None
         self.digits = b""
         """Of the head's Content-Length."""
@@ -54,9 +54,11 @@ class ResponseReader:
 
         Raises EngineProtocolError; then nothing of this data may be passed on.
         """
-        if self.head is None:
+        head = self.head
+        if head is None:
             rest = self._read_heads(data)
-            if rest is None:
+            head = self.head
+            if rest is None or head is None:
                 return b""
             data = rest
         chunks = self._chunks
@@ -72,7 +74,8 @@ class ResponseReader:
                 data = b"".join(self._payload)
                 self._payload.clear()
         if data:
-            self.events += data.count(b"\ndata:") + data.startswith(b"data:")
+            if head.event_stream:
+                self.events += data.count(b"\ndata:") + data.startswith(b"data:")
             self._remember(data)
         return data
 
@@ -127,7 +130,7 @@ class ResponseReader:
                 return data[end:]
             if head.status == _UPGRADE:
                 raise EngineProtocolError("an upgrade that nobody asked for")
-            self.interim.append(data[:end])
+            self.interim.append(head.start + b"\r\n")
             data = data[end:]
         if len(data) > MAX_HEAD:
             raise EngineProtocolError("the head is too large")
