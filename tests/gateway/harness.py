@@ -14,6 +14,7 @@ from tunefleet.gateway.hold import HoldLimits
 from tunefleet.gateway.server import Server
 from tunefleet.gateway.settings import Settings
 from tunefleet.gateway.state import EngineKeys, GatewayState
+from tunefleet.gateway.tls import Tls
 from tunefleet.plan.credentials import ENGINE_PURPOSE, derive
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import Backend, Route, RouteTable, ServedModel, Target
@@ -194,10 +195,12 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway(*engines: Engine, settings: Settings | None = None, **more: Route) -> AsyncIterator[Gateway]:
+async def gateway(
+    *engines: Engine, settings: Settings | None = None, tls: Tls | None = None, **more: Route
+) -> AsyncIterator[Gateway]:
     state = GatewayState(settings or NO_HOLD, EngineKeys(FLEET_KEY), asyncio.get_running_loop().time)
     state.swap(table(*engines, **more))
-    server = Server(state)
+    server = Server(state, tls)
     await server.listen("127.0.0.1", 0)
     try:
         yield Gateway(state, server, server.port)

@@ -51,7 +51,7 @@ class Server:
             for connection in self.connections:
                 connection.expire(now)
             self._state.sweep()
-            self._renew()
+            self.renew()
 
     async def drain(self, seconds: float) -> None:
         """Accept nothing new, let what runs finish for so long, then close the rest."""
@@ -65,6 +65,7 @@ class Server:
             connection.close()
         self._state.pool.close()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Take the certificate that the files hold now, for connections to come."""
         if self._tls is not None and self._tls.renewed() and self._listeners is not None:
             self._listeners.context = self._tls.context
