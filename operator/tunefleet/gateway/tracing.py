@@ -4,6 +4,7 @@ The client's trace context is the span's parent and decides whether it is sample
 SDK's sampler (OTEL_TRACES_SAMPLER; by default all of them). The header goes on to the engine as it came.
 """
 
+import threading
 import time
 from importlib import metadata
 
@@ -22,6 +23,8 @@ from .record import Record
 SERVICE = "tunefleet-gateway"
 """service.name, unless OTEL_SERVICE_NAME says another."""
 TRACES_PATH = "/v1/traces"
+CLOSE_SECONDS = 5.0
+"""How long a process that ends waits for a receiver that does not answer."""
 
 
 _CONTEXT = TraceContextTextMapPropagator()
@@ -65,8 +68,10 @@ class Tracing:
         span.end(self._nanoseconds(record.ended))
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, for CLOSE_SECONDS at most."""
+        closing = threading.Thread(target=self._provider.shutdown, name="spans", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
     def _nanoseconds(self, moment: float) -> int:
         return int((moment + self._wall) * 1e9)
