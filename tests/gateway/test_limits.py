@@ -205,4 +205,4 @@ def test_estimates_and_counts() -> None:
     [(0, "0ms"), (0.02, "20ms"), (1, "1s"), (1.5, "1.5s"), (59.9996, "1m0s"), (360, "6m0s"), (61.25, "1m1.25s")],
 )
 def test_durations_as_openai_writes_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert duration(seconds).decode() == text

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 RETRY_CONCURRENT: Final = 1.0
 """Retry-After, in seconds, when as many requests run as may: when one ends, nobody knows."""
 _BEARER: Final = b"Bearer "
+_REQUESTS: Final = (
+    b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %b\r\n"
+)
+_TOKENS: Final = b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %d\r\nx-ratelimit-reset-tokens: %b\r\n"
 _RAN: Final = frozenset({"2xx", "broken", "disconnected"})
 """Outcomes of requests that an engine worked on."""
 
@@ -92,32 +96,30 @@ class Tenant:
 
     def lines(self, now: float) -> bytes:
         """Header lines of the answer, x-ratelimit-*; only worth asking for when `limited`."""
-        return b"".join([f"{name}: {value}\r\n".encode() for name, value in self._headers(now)])
-
-    def _headers(self, now: float) -> list[tuple[str, str]]:
-        headers: list[tuple[str, str]] = []
-        _add(headers, "requests", self.limits.requests, now)
-        _add(headers, "tokens", self.limits.tokens, now)
-        return headers
+        limits = self.limits
+        return _lines(_REQUESTS, limits.requests, now) + _lines(_TOKENS, limits.tokens, now)
 
     def _refusal(self, exceeded: str, estimate: int, now: float) -> Refusal:
-        limits, headers = self.limits, tuple(self._headers(now))
+        limits = self.limits
+        lines = self.lines(now).decode().splitlines()
+        headers = tuple([(name, value) for name, _, value in [line.partition(": ") for line in lines]])
         if exceeded == "concurrent":
             message = f"This key may have {limits.concurrent} requests at a time. Wait until one has ended."
             return rate_limited("requests", message, RETRY_CONCURRENT, headers)
         bucket, needed = (limits.requests, 1) if exceeded == "requests" else (limits.tokens, estimate)
         assert bucket is not None
         seconds = bucket.wait(needed, now)
-        message = f"This key may use {bucket.capacity:.0f} {exceeded} a minute. Try again in {duration(seconds)}."
+        message = (
+            f"This key may use {bucket.capacity:.0f} {exceeded} a minute. Try again in {duration(seconds).decode()}."
+        )
         return rate_limited(exceeded, message, seconds, headers)
 
 
-def _add(headers: list[tuple[str, str]], what: str, bucket: Bucket | None, now: float) -> None:
-    if bucket is not None:
-        full = duration(bucket.wait(bucket.capacity, now))
-        headers.append((f"x-ratelimit-limit-{what}", f"{bucket.capacity:.0f}"))
-        headers.append((f"x-ratelimit-remaining-{what}", str(max(0, int(bucket.level)))))
-        headers.append((f"x-ratelimit-reset-{what}", full))
+def _lines(template: bytes, bucket: Bucket | None, now: float) -> bytes:
+    if bucket is None:
+        return b""
+    full = bucket.wait(bucket.capacity, now)
+    return template % (int(bucket.capacity), max(0, int(bucket.level)), duration(full))
 
 
 ANYONE: Final = Tenant("anyone")

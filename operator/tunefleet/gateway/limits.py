@@ -149,11 +149,12 @@ def tokens_of(estimate: int, prompt: int, completion: int, events: int) -> int:
     return (prompt if prompt >= 0 else estimate) + (completion if completion >= 0 else events)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float) -> bytes:
     """As OpenAI writes it: `6m0s`, `1.5s`, `20ms`."""
-    milliseconds = round(seconds * 1000)
+    milliseconds = int(seconds * 1000 + 0.5)
     if milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    text = f"{rest / 1000:g}s"
-    return f"{minutes}m{text}" if minutes else text
+        return b"%dms" % milliseconds
+    whole, fraction = divmod(milliseconds, 1000)
+    minutes, rest = divmod(whole, 60)
+    text = b"%ds" % rest if not fraction else b"%d.%bs" % (rest, (b"%03d" % fraction).rstrip(b"0"))
+    return b"%dm%b" % (minutes, text) if minutes else text
