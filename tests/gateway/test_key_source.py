@@ -10,10 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client import Configuration
 
 from tunefleet.gateway.access import Access, Tenant
 from tunefleet.gateway.errors import Refusal
 from tunefleet.gateway.key_source import KeySource
+from tunefleet.kube.client import Client
 from tunefleet.plan.keys import KeyHash, make_key
 
 from .fake_api import FakeApi, api_server
@@ -132,6 +135,24 @@ async def test_a_key_ends_when_its_time_has_come(caplog: pytest.LogCaptureFixtur
         await now.until(lambda: now.tenant(ONE) is None)
         assert now.tenant(TWO)
         assert now.access.generation > before
+
+
+async def test_while_the_api_server_is_away_the_last_keys_stay() -> None:
+    api, access = FakeApi(), Access(keys=True)
+    api.put("Secret", secret("team-a", KeyHash.of(ONE)))
+    server = TestServer(api.app("keys"), host="127.0.0.1")
+    await server.start_server()
+    configuration = type.__call__(Configuration)
+    configuration.host = f"http://127.0.0.1:{server.port}"
+    async with Client(configuration) as client:
+        source = KeySource(client, access, "keys", asyncio.get_running_loop().time, lambda: NOW)
+        running = asyncio.create_task(source.run())
+        await asyncio.wait_for(source.complete.wait(), 10)
+        await server.close()
+        assert access.tenant_of(b"Bearer " + ONE.encode()).name == "team-a"
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_key_of_two_tenants_works_for_none(caplog: pytest.LogCaptureFixture) -> None:
