@@ -42,11 +42,25 @@ status: $(VENV)/installed ## Say what of the local cluster runs
 
 ##@ Check it
 .PHONY: test
-test: verify unit integration demo ## Everything: static checks, unit tests, real API server, real vLLM, the demo
+test: verify unit unit-compiled integration demo ## Everything: static checks, unit tests, real API server, real vLLM, the demo
 
 .PHONY: unit
 unit: $(VENV)/installed ## Fast tests, no cluster
 	$(BIN)/pytest -q -m "not apiserver and not cluster and not e2e"
+
+COMPILED := build/compiled
+$(COMPILED)/built: $(VENV)/installed setup.py pyproject.toml $(shell find operator/tunefleet -name '*.py')
+	@echo "compiling the gateway into $(COMPILED)"
+	@rm -rf $(COMPILED)
+	@TUNEFLEET_COMPILE=1 MYPYPATH=operator $(BIN)/python setup.py --quiet build --build-base build/compiling --build-lib $(COMPILED)
+	@touch $@
+
+.PHONY: compiled
+compiled: $(COMPILED)/built ## The package with the gateway's hot path as machine code, in build/compiled
+
+.PHONY: unit-compiled
+unit-compiled: $(COMPILED)/built ## The gateway's tests against what images run: compiled, and on uvloop
+	TUNEFLEET_COMPILED=1 $(BIN)/pytest -q -o "pythonpath=$(COMPILED) ." -m "not apiserver and not cluster and not e2e" tests/gateway
 
 .PHONY: integration
 integration: up ## Tests against the real API server, a real kubelet and real vLLM
@@ -120,7 +134,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit
 	--universal --python-version 3.11 --custom-compile-command "make lock"
 lock: $(VENV)/installed ## Resolve requirements/ anew from pyproject.toml
 	$(LOCK) --extra dev -o requirements/dev.txt
-	$(BIN)/uv pip compile requirements/build.in --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements/build.txt
+	for input in build compile; do $(BIN)/uv pip compile requirements/$$input.in --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements/$$input.txt; done
 	for extra in operator gateway agent; do $(LOCK) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt; done
 
 .PHONY: clean

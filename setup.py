@@ -53,7 +53,9 @@ def hot_modules() -> list[Extension]:
 
     options = ["--config-file=", "--strict", "--ignore-missing-imports", "--follow-imports=silent"]
     paths = [str(GATEWAY / f"{name}.py") for name in HOT]
-    modules: list[Extension] = mypycify([*options, *paths], opt_level="2", debug_level="0", group_name="tunefleet_gateway")
+    modules: list[Extension] = mypycify(
+        [*options, *paths], opt_level="2", debug_level="0", group_name="tunefleet_gateway"
+    )
     return modules
 
 

@@ -55,7 +55,8 @@ def _build_recipe(settings: Settings, recipe: Recipe) -> str:
     if layout.image(reference):
         skipped(reference, "built before")
         return reference
-    arguments = {"BASE": base.build(settings.cache), **recipe.arguments}
+    made = base.build(settings.cache)
+    arguments = {"BASE": made, "BUILDER": made, **recipe.arguments}
     with step(f"build {reference}"):
         buildah.build(settings.cache, reference, ROOT / recipe.dockerfile, ROOT, arguments)
     with step(f"store {reference}"):

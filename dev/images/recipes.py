@@ -11,6 +11,8 @@ from dev.images import inputs
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ("pyproject.toml", "README.md", "LICENSE", "operator/tunefleet", "requirements/build.txt")
 
+COMPILER = ("setup.py", "requirements/compile.txt")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -35,8 +37,12 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("operator", "operator/Dockerfile", (*PACKAGE, "requirements/operator.txt"), {"EXTRA": "operator"}),
-        Recipe("gateway", "operator/Dockerfile", (*PACKAGE, "requirements/gateway.txt"), {"EXTRA": "gateway"}),
+        Recipe(
+            "operator", "operator/Dockerfile", (*PACKAGE, *COMPILER, "requirements/operator.txt"), {"EXTRA": "operator"}
+        ),
+        Recipe(
+            "gateway", "operator/Dockerfile", (*PACKAGE, *COMPILER, "requirements/gateway.txt"), {"EXTRA": "gateway"}
+        ),
         Recipe(
             "runtime-cpu",
             "runtime-image/Dockerfile.cpu",

@@ -21,8 +21,21 @@ def test_what_a_proxy_must_know() -> None:
 
 
 def test_lines_for_the_engine_are_as_they_came() -> None:
-    ours = (b"Authorization: Bearer mine", b"X-Api-Key: k", b"Connection: keep-alive, X-Hop", b"X-Hop: 1", b"Keep-Alive: timeout=5")
-    theirs = (b"x-Odd:  two  blanks ", b"X-Empty:", b"X-Other: 1", b"Accept: */*", b"traceparent: 00-ab-cd-01", b"X-Latin: \xe4")
+    ours = (
+        b"Authorization: Bearer mine",
+        b"X-Api-Key: k",
+        b"Connection: keep-alive, X-Hop",
+        b"X-Hop: 1",
+        b"Keep-Alive: timeout=5",
+    )
+    theirs = (
+        b"x-Odd:  two  blanks ",
+        b"X-Empty:",
+        b"X-Other: 1",
+        b"Accept: */*",
+        b"traceparent: 00-ab-cd-01",
+        b"X-Latin: \xe4",
+    )
     lines = [line for pair in zip(theirs, (*ours, b"TE: trailers"), strict=True) for line in pair]
     parsed, _ = parse_head(head(*lines, b"Content-Length: 1", b"Expect: 100-continue", b"x-tunefleet-model: forged"))
     assert parsed.kept == HOST + b"".join(line + b"\r\n" for line in theirs)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunefleet.gateway.errors import EngineProtocolError
-from tunefleet.gateway.response_reader import MAX_HEAD, MAX_TAIL, ResponseReader
+from tunefleet.gateway.response_reader import MAX_HEAD, ResponseReader
 
 LENGTH = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n"

@@ -85,10 +85,8 @@ class ChunkScanner:
         while position < len(data):
             if self._at == _AT_END:
                 raise EngineProtocolError("bytes after the end of the response")
-            if self._at == _IN_DATA:
-                position = self._take_data(data, position)
-            else:
-                position = self._take_line(data, position)
+            take = self._take_data if self._at == _IN_DATA else self._take_line
+            position = take(data, position)
 
     def _take_data(self, data: bytes, position: int) -> int:
         piece = data[position : position + self._missing]

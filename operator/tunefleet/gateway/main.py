@@ -1,6 +1,5 @@
 """tunefleet-gateway: the command line."""
 
-import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -15,6 +14,14 @@ from .settings import Settings, Timeouts
 log = logging.getLogger("tunefleet.gateway")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def _say_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        from .runtime import describe
+
+        click.echo(describe())
+        context.exit()
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TUNEFLEET", "show_default": True, "max_content_width": 100})
@@ -136,6 +143,9 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     "needs tunefleet[otel].  [default: none]",
 )
 @click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Say what this is, and end."
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="To standard error."
 )
 def main(
@@ -175,6 +185,7 @@ def main(
     """
     from tunefleet.kube.client import NoClusterError
 
+    from . import runtime
     from .outlets import NoOpenTelemetryError
     from .parent import run_workers
     from .process import Process, run
@@ -184,6 +195,7 @@ def main(
     from .workers import NeverAnsweredError
 
     logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+    log.info("%s", runtime.describe())
     if auth == "open":
         log.warning("auth is open: whoever reaches port %d may use every model", port)
     settings = Settings(
@@ -208,7 +220,7 @@ def main(
     else:
         serving = run(process, settings)
     try:
-        asyncio.run(serving)
+        runtime.run(serving)
     except (OSError, NoClusterError, NoOpenTelemetryError) as failed:
         raise click.ClickException(str(failed)) from None
     except ExceptionGroup as group:

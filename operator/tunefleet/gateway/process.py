@@ -15,6 +15,7 @@ from .admin import admin_app, serve_admin
 from .agents import Agents
 from .gauges import add_gauges
 from .outlets import outlets
+from .runtime import settle
 from .server import Server
 from .settings import Settings
 from .sources import Sources
@@ -113,5 +114,6 @@ async def _open(server: Server, sources: Sources, tenancy: Tenancy, process: Pro
     """Take requests once table and keys are whole: what was not seen yet must not be called unknown."""
     await sources.complete.wait()
     await tenancy.complete()
+    settle()
     await server.listen(process.host, process.port, share=process.is_worker)
     log.info("serving on port %d", server.port)

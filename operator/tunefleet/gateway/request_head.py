@@ -55,7 +55,7 @@ class RequestHead:
         self.minor = minor
         """HTTP/1.minor."""
         self.kept = _without(kept, connection) if connection else kept
-        """Header lines for the engine, as they came: without hop-by-hop lines, credentials, lengths and x-request-id."""
+        """Lines for the engine, as they came: without hop-by-hop lines, credentials, lengths and x-request-id."""
         self.chunked = _chunked(lines, minor)
         self.keep_alive = minor == 1 and b"close" not in connection
         """The client means to send more on this connection."""

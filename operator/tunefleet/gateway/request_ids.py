@@ -3,18 +3,19 @@
 import os
 from typing import Final, final
 
-_LOW: Final = 0xFFFFFFFFFFFFFFFF
+_COUNTER: Final = (1 << 60) - 1
+"""Small enough for a machine word."""
 
 
 @final
 class RequestIds:
-    """Half a random name of the process, half a counter that begins anywhere: one system call a process, not one each."""
+    """Half a random name of the process, half a counter that begins anywhere: system calls once a process."""
 
     def __init__(self) -> None:
         self._process = os.urandom(8).hex().encode()
-        self._count: int = int.from_bytes(os.urandom(8), "big")
+        self._count: int = int.from_bytes(os.urandom(8), "big") & _COUNTER
 
     def next(self) -> bytes:
         """Another name."""
-        self._count = (self._count + 1) & _LOW
+        self._count = (self._count + 1) & _COUNTER
         return b"%b%016x" % (self._process, self._count)

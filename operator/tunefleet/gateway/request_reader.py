@@ -61,7 +61,7 @@ class RequestReader:
         self._owes_continue = False
 
     def whole(self, data: bytes) -> Request | None:
-        """The request that all of `data` is, should nothing have been fed before; else None, and `data` is to be fed."""
+        """The request that all of `data` is, when nothing was fed before; else None, and `data` is to be fed."""
         if self._buffer is not None or self._head is not None or data[0] == _CARRIAGE_RETURN:
             return None
         end = data.find(_END, 0, self._max_head) + 4

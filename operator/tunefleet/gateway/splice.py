@@ -19,7 +19,7 @@ LARGE: Final = 64 * 1024
 def to_engine(
     request: Request, model: ModelField, lane: Lane, pod: Pod, request_id: bytes
 ) -> tuple[list[bytes | memoryview], int]:
-    """The request with another name for the model, other credentials, and every other byte as it came; and its length."""
+    """The request with another name for the model and other credentials, else as it came; and its length in bytes."""
     head, body, name = request.head, request.body, lane.name
     length = len(body) - (model.end - model.start) + len(name)
     if pod.backend is None:
