@@ -48,6 +48,17 @@ async def test_without_a_key_nothing_is_answered(request_: bytes) -> None:
     assert len(upstream.received) == 1
 
 
+async def test_without_a_key_no_body_is_waited_for() -> None:
+    whole = post(ASK)
+    async with gateway() as locked:
+        lock(locked, {KEY: tenant()})
+        answered = await locked.once(whole[:-1])
+        assert answered.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nconnection: close\r\n" in answered
+        expecting = post(ASK, b"Expect: 100-continue").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        assert (await locked.once(expecting)).startswith(b"HTTP/1.1 401 ")
+
+
 async def test_load_balancers_need_no_key() -> None:
     async with gateway() as locked, await locked.client() as client:
         lock(locked, {})

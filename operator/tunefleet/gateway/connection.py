@@ -132,6 +132,8 @@ class ClientConnection:
         while self._phase == _READING and not self._stuck:
             try:
                 request = self._reader.next()
+                if request is None:
+                    self._check_key()
             except Refusal as refusal:
                 self._turn_away(refusal)
                 return
@@ -193,6 +195,12 @@ class ClientConnection:
             head.tenant = tenant
             head.tenant_generation = access.generation
         return tenant
+
+    def _check_key(self) -> None:
+        """Whoever has no key shall not fill the memory with a body that is refused in the end. Raises Refusal."""
+        head = self._reader.arriving
+        if head is not None and needs_key(head):
+            self._tenant(head)
 
     def _closes(self, head: RequestHead) -> bool:
         return self._state.draining or not head.keep_alive

@@ -96,6 +96,11 @@ class RequestReader:
         """Nothing of a request has arrived."""
         return self._head is None and not self._buffer
 
+    @property
+    def arriving(self) -> RequestHead | None:
+        """The head of a request whose body has not arrived as a whole."""
+        return self._head
+
     def take_continue(self) -> bool:
         """Whether the client holds its body back until it is told to go on; True once a request."""
         owed = self._owes_continue and not self._buffer
