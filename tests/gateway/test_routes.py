@@ -4,7 +4,7 @@ import pytest
 
 from tunefleet.gateway.routes import ENGINE_PATHS
 
-from .harness import ASK, MODEL, engine, gateway, get, post
+from .harness import ASK, ENGINE_NAME, MODEL, engine, gateway, get, post
 
 
 @pytest.mark.parametrize("path", ENGINE_PATHS)
@@ -46,6 +46,15 @@ async def test_other_paths_reach_no_engine_and_say_what_to_write(method: str, pa
         assert f"{method} {path} does not exist here" in answer.json["error"]["message"]
         assert advice in answer.json["error"]["message"]
         assert not upstream.received
+
+
+@pytest.mark.parametrize("name", [f"{MODEL}@v4", ENGINE_NAME])
+async def test_a_version_that_may_be_asked_for_is_a_model(name: str) -> None:
+    async with engine() as upstream, gateway(upstream) as front, await front.client() as client:
+        await client.send(get(f"/v1/models/{name}") + get(f"/v1/models/{MODEL}") + get(f"/v1/models/{MODEL}@v5"))
+        version, served, unknown = [await client.response() for _ in range(3)]
+        assert version.json == {**served.json, "id": name, "versions": [ENGINE_NAME]}
+        assert (unknown.status, unknown.code) == (404, "model_not_found")
 
 
 async def test_a_model_s_name_may_be_percent_encoded() -> None:

@@ -60,10 +60,9 @@ def model_list(models: Iterable[ServedModel]) -> Answer:
     return Answer(200, json.dumps({"object": "list", "data": [_model(model) for model in models]}).encode())
 
 
-def one_model(models: Iterable[ServedModel], name: str) -> Answer | None:
+def one_model(model: ServedModel) -> Answer:
     """GET /v1/models/{id}."""
-    found = next((model for model in models if model.name == name), None)
-    return Answer(200, json.dumps(_model(found)).encode()) if found else None
+    return Answer(200, json.dumps(_model(model)).encode())
 
 
 def _model(model: ServedModel) -> dict[str, object]:

@@ -68,11 +68,13 @@ def _decode(body: bytes) -> Fields:
     try:
         return read_fields(body)
     except InvalidBodyError as error:
-        raise Refusal(400, f"The body is not what it must be: {error}.", "invalid_body", "model") from None
+        message = f"The body must be a JSON object in which 'model' is a text: {error}."
+        raise Refusal(400, message, "invalid_body", "model") from None
     except RecursionError:
         raise Refusal(400, "The body is nested too deeply.", "invalid_body") from None
     except InvalidJSONError as error:
-        raise Refusal(400, f"The body must be a JSON object in UTF-8: {error}.", "invalid_json") from None
+        what = f"must be a JSON object in UTF-8: {error}" if body else "is empty: send a JSON object"
+        raise Refusal(400, f"The body {what}.", "invalid_json") from None
 
 
 def _only_key(body: bytes) -> re.Match[bytes]:

@@ -76,8 +76,13 @@ def _rest() -> Iterator[str]:
     rows = [(" ".join(map(str, e.statuses)), f"`{e.code}`", e.meaning, e.advice) for e in ERROR_CODES]
     yield table(("status", "code", "what happened", "what to do"), rows)
     yield SETTINGS
-    options = [option for option in gateway.params if isinstance(option, click.Option) and not option.hidden]
-    yield table(("option", "variable", "default", ""), [_option(option) for option in options])
+    yield table(("option", "variable", "default", ""), [_option(option) for option in settings()])
+
+
+def settings() -> list[click.Option]:
+    """What changes how the gateway behaves: no --version, and nothing that is hidden."""
+    options = [option for option in gateway.params if isinstance(option, click.Option)]
+    return [option for option in options if option.expose_value and not option.hidden]
 
 
 def _option(option: click.Option) -> tuple[str, str, str, str]:

@@ -1,7 +1,10 @@
 """The public paths. What is not here does not exist: engines have admin routes that must never be reached."""
 
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote
+
+from tunefleet.plan.route_table import Route
 
 from .access import Tenant
 from .answers import Answer, one_model
@@ -61,10 +64,17 @@ def answer_here(head: RequestHead, state: GatewayState, tenant: Tenant) -> Answe
 
 
 def _model(name: str, state: GatewayState, tenant: Tenant) -> Answer:
-    answer = one_model(state.visible(tenant), name)
-    if answer is None:
-        raise unknown_model(name)
-    return answer
+    """Of a served name, and of all others that requests may name: NAME@vN and exact versions."""
+    route = state.routes.get(name)
+    if route is not None and tenant.sees(route):
+        for model in state.table.models:
+            if model.name == route.served_name:
+                return one_model(model if name == model.name else replace(model, name=name, engine_names=_exact(route)))
+    raise unknown_model(name)
+
+
+def _exact(route: Route) -> tuple[str, ...]:
+    return tuple([target.engine_name for target in route.targets if target.backends])
 
 
 def _advice(path: str) -> str:
