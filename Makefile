@@ -101,16 +101,16 @@ bench-swap: up ## Hundreds of promotions and roll-backs, new adapters, kills; ev
 	$(BIN)/python -m dev.bench.swap
 
 .PHONY: bench-gateway
-bench-gateway: $(VENV)/installed ## What the gateway costs, beside nginx, haproxy, vllm-router and litellm
+bench-gateway: $(COMPILED)/built ## What the gateway costs, beside nginx, haproxy, vllm-router and litellm
 	$(BIN)/python -m dev.bench.gateway
 
 .PHONY: bench-gateway-failures
-bench-gateway-failures: $(VENV)/installed ## What clients see when engines fail, behind ours and behind others
+bench-gateway-failures: $(COMPILED)/built ## What clients see when engines fail, behind ours and behind others
 	$(BIN)/python -m dev.bench.gateway.failures
 
 .PHONY: soak
 SOAK_MINUTES ?= 15
-soak: $(VENV)/installed ## Mixed streams with engines coming and going; every request accounted for
+soak: $(COMPILED)/built ## Mixed streams with engines coming and going; every request accounted for
 	$(BIN)/python -m dev.bench.gateway.soak --minutes $(SOAK_MINUTES)
 
 ##@ Change it

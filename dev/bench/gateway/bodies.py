@@ -50,7 +50,8 @@ def requests(
 ) -> Iterator[bytes]:
     """Each model in use once."""
     for number, name in enumerate(models_used(models)):
-        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+        asked = question + "Please! " * (number % 10)  # bodies of different lengths, as they are
+        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": asked}]
         body = {"model": name, "messages": messages, "max_tokens": EVENTS, "temperature": 0.7, "stream": stream}
         yield request(json.dumps(body).encode(), tenants[number % len(tenants)].key, extra)
 

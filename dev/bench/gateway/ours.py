@@ -21,7 +21,7 @@ SOURCE = ROOT / "operator"
 
 def code() -> Path:
     """Where `tunefleet` is imported from: the compiled form when `make compiled` has made it."""
-    return COMPILED if (COMPILED / "tunefleet").exists() else SOURCE
+    return COMPILED if (COMPILED / "built").exists() else SOURCE
 
 
 @dataclass(frozen=True)
