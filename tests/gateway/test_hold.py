@@ -1,6 +1,7 @@
 """Requests for what no engine holds at the moment: they wait, in order and within bounds; none is lost or run twice."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.reconcile.virtual_time import run_virtual
-from tunefleet.gateway.hold import RELEASE, Hold, HoldLimits
+from tunefleet.gateway.hold import RELEASE, Hold, HoldLimits, in_turns
 from tunefleet.gateway.series import Counters
 from tunefleet.gateway.settings import Settings
 from tunefleet.plan.facts import Key
@@ -207,8 +208,18 @@ class Waiter:
 
     served_name: str = MODEL
     size: int = 1
+    tenant: str = "anyone"
     hold: Hold | None = None
+    gave_way: bool = False
     times: list[float] = field(default_factory=list)
+
+    def give_way(self) -> None:
+        assert self.hold is not None
+        self.gave_way = True
+        self.hold.leave(self, "refused")
+
+    def comfort(self) -> None:
+        raise AssertionError("not asked for")
 
     def try_again(self, table: RouteTable, avoid: Collection[Key], *, alive: bool) -> Key | None:
         pod = Key("ns", "engine-0")
@@ -251,3 +262,106 @@ def test_who_comes_back_goes_to_the_head_and_keeps_the_deadline() -> None:
         assert hold.join(first, since=0) is None
 
     run_virtual(main())
+
+
+def waiters(hold: Hold, tenants: str) -> list[Waiter]:
+    made = [Waiter(tenant=tenant, hold=hold) for tenant in tenants]
+    for waiter in made:
+        hold.join(waiter)
+    return made
+
+
+def test_tenants_take_turns() -> None:
+    made = [Waiter(tenant=tenant, size=size) for size, tenant in enumerate("aaabbc")]
+    assert [(each.tenant, each.size) for each in in_turns(made)] == [
+        ("a", 0), ("b", 3), ("c", 5), ("a", 1), ("b", 4), ("a", 2),
+    ]  # fmt: skip
+
+
+def test_who_has_the_most_makes_room_in_a_full_queue() -> None:
+    async def main() -> None:
+        hold = Hold(HoldLimits(requests=4), asyncio.get_running_loop().time, Counters())
+        made = waiters(hold, "aaab")
+        assert hold.join(Waiter(tenant="a")) is None  # its own turn comes no sooner
+        second = Waiter(tenant="b", hold=hold)
+        assert hold.join(second) == 30
+        assert [each.gave_way for each in made] == [False, False, True, False]
+        assert hold.join(Waiter(tenant="b")) is None  # both have as many now
+        assert hold.join(Waiter(tenant="c")) == 30
+        assert hold.requests == 4
+
+    run_virtual(main())
+
+
+def streams(seconds: float = 5) -> Settings:
+    return Settings(hold=HoldLimits(comment_seconds=seconds))
+
+
+async def test_a_stream_that_waits_is_told_so_and_becomes_the_engines() -> None:
+    async def script(call: Call) -> None:
+        await call.stream(b"1", b"[DONE]")
+
+    async with engine(script) as upstream, gateway(settings=streams()) as front, await front.client() as client:
+        await client.send(post({**ASK, "stream": True}) + post(ASK))
+        await until_held(front, 1)
+        pass_time(front, 6)
+        head = await client.head()
+        assert (head.status, head.headers["content-type"]) == (200, "text/event-stream")
+        chunks = client.chunks()
+        assert await anext(chunks) == b": waiting for an engine\n\n"
+        pass_time(front, 12)
+        assert await anext(chunks) == b": waiting for an engine\n\n"
+        front.state.swap(table(upstream))
+        assert b"".join([chunk async for chunk in chunks]) == b"data: 1\n\ndata: [DONE]\n\n"
+        assert (await client.response()).headers["content-type"] == "text/event-stream"  # the connection lives on
+
+
+async def test_an_error_after_that_is_an_event() -> None:
+    async def script(call: Call) -> None:
+        await call.answer(b'{"error": {"message":\n"no"}}', b"400 Bad Request")
+
+    async with engine(script) as upstream, gateway(settings=streams()) as front, await front.client() as client:
+        await client.send(post({**ASK, "stream": True}))
+        await until_held(front, 1)
+        pass_time(front, 6)
+        front.state.swap(table(upstream))
+        assert (await client.response()).body == (
+            b': waiting for an engine\n\nevent: error\ndata: {"error": {"message": "no"}}\n\n'
+        )
+        front.state.swap(table())
+        await client.send(post({**ASK, "stream": True}))
+        await until_held(front, 1)
+        pass_time(front, 12)
+        front.later(60)
+        comment, event = (await client.response()).body.split(b"\n\n", 1)
+        assert comment == b": waiting for an engine"
+        assert json.loads(event.partition(b"data: ")[2])["error"]["code"] == "model_not_available"
+
+
+async def test_a_stream_that_breaks_after_that_ends_with_an_event_and_uncleanly() -> None:
+    async def script(call: Call) -> None:
+        await call.stream(b"1", finish=False)
+        call.writer.close()
+
+    async with engine(script) as upstream, gateway(settings=streams()) as front, await front.client() as client:
+        await client.send(post({**ASK, "stream": True}))
+        await until_held(front, 1)
+        pass_time(front, 6)
+        front.state.swap(table(upstream))
+        body = (await client.rest()).partition(b"\r\n\r\n")[2]
+        assert b"data: 1\n\n" in body
+        assert b'"code": "stream_broken"' in body
+        assert not body.endswith(b"0\r\n\r\n")
+
+
+async def test_what_is_no_stream_waits_in_silence() -> None:
+    async with gateway(settings=streams()) as front, asking(front, 1) as (client,):
+        pass_time(front, 6)
+        front.later(31)
+        assert (await client.response()).status == 503
+
+
+def pass_time(front: Gateway, seconds: float) -> None:
+    """So many seconds since the start, as far as comments go."""
+    front.state.hold._comforted -= seconds
+    front.state.hold.comfort()

@@ -11,35 +11,25 @@ from typing import final
 from zlib import crc32
 
 from tunefleet.plan.facts import Key
-from tunefleet.plan.fallback import Fallback
-from tunefleet.plan.route_table import Route, RouteTable, Target
+from tunefleet.plan.route_table import Route, RouteTable
 
+from . import errors
 from .balancer import Lane
-from .breaker import Breaker
 from .client import Client
+from .conclusion import conclude, judge
+from .course import Course
+from .early_answer import EarlyAnswer
 from .engines import EngineConnection, give_back, take
-from .errors import (
-    EngineProtocolError,
-    Refusal,
-    engine_lost,
-    engine_silent,
-    key_refused,
-    queue_full,
-    unavailable_model,
-    unreachable,
-    without_fallback,
-)
+from .errors import EngineProtocolError, Refusal
 from .hold import Outcome
 from .model_field import ModelField
 from .pods import Pod
-from .prefix import point_of_prefix
 from .record import BROKEN, DISCONNECTED, Record
 from .request_reader import Request
 from .response_head import ResponseHead
 from .response_reader import ResponseReader
 from .splice import broken, to_client, to_engine
 from .state import GatewayState
-from .stickiness import draw, point_of
 from .trials import STREAMED_ERROR
 
 
@@ -54,14 +44,12 @@ class Exchange:
         self._client = client
         self._request = request
         self._model = model
-        self._route = route
         self.record = record
+        self._course = Course(state, request, model, route, record)
         self._reader = ResponseReader(state.response_heads, plain=request.head.minor == 0)
         self._keep_alive = request.head.keep_alive
         self._retried = False
         self._redialled = False
-        self._fell_back = False
-        """The fallback was tried: what is left are the endpoint's own engines."""
         self._now = record.started
         """When the clock was last looked at."""
         self._lane: Lane | None = None
@@ -70,18 +58,18 @@ class Exchange:
         self._dialing: asyncio.Task[None] | None = None
         self._sent_bytes = 0
         self._paused = False
-        self._point = -1
-        """Of the session, among the versions of a name that has several."""
         self._waiting: Refusal | None = None
         """While no engine can answer: what is answered if none comes."""
         self._waited_since = 0.0
         """When it began to wait; 0.0: it never did."""
         self._joined = 0.0
+        self._early: EarlyAnswer | None = None
+        """The answer, when it began without an engine."""
 
     def start(self) -> None:
         """Send the request to an engine, or wait for one. Raises Refusal when it may not wait."""
         if self._go((), alive=False) is None:
-            self._wait(unavailable_model(self._model.name))
+            self._wait(errors.unavailable_model(self._model.name))
 
     def abandon(self) -> None:
         """The client is gone: the engine's connection closes at once, which frees its slot."""
@@ -94,11 +82,11 @@ class Exchange:
         """The engine said nothing for too long, or none came."""
         waiting = self._waiting
         if waiting is None:
-            self._failed(engine_silent(self._model.name, self._state.engine_timeout))
+            self._failed(errors.engine_silent(self._model.name, self._state.settings.timeouts.engine))
             return
-        self._fell_back = False
+        self._course.fell_back = False
         self._now = self._state.clock()
-        if self._route.fallback is None or self._go((), alive=True) is None:
+        if self._course.route.fallback is None or self._go((), alive=True) is None:
             self._leave("expired")
             self._refuse(waiting)
 
@@ -119,7 +107,13 @@ class Exchange:
     @property
     def served_name(self) -> str:
         """Of the model that it asks for."""
-        return self._route.served_name
+        return self._course.route.served_name
+
+    @property
+    def tenant(self) -> str:
+        """Whose request it is."""
+        tenant = self.record.tenant
+        return "" if tenant is None else tenant.name
 
     @property
     def size(self) -> int:
@@ -128,23 +122,41 @@ class Exchange:
 
     def try_again(self, table: RouteTable, avoid: Collection[Key], *, alive: bool) -> Key | None:
         """Leave the queue and go to a pod now; None when there is still none."""
-        self._route = table.routes.get(self._model.name, self._route)
-        self._retried = self._redialled = self._fell_back = False
+        self._course.follow(table)
+        self._retried = self._redialled = False
         self._now = self._state.clock()
         return self._go(avoid, alive=alive)
 
+    def give_way(self) -> None:
+        """Leave the queue to somebody who has fewer requests in it."""
+        self._leave("refused")
+        self._refuse(errors.queue_full(self._model.name))
+
+    def comfort(self) -> None:
+        """Begin the answer if it will be a stream of events, and say that something goes on."""
+        if self._early is None:
+            if self._model.fields.stream is not True:
+                return
+            modern = self._request.head.minor == 1
+            self._early = EarlyAnswer(chunked=modern)
+            self._course.may_fall_back = False
+            self._reader = ResponseReader(self._state.response_heads, plain=True)
+            self._client.write(self._early.head(self.record.request_id, close=not self._keep_alive))
+        self._client.write(self._early.comment())
+
     def _wait(self, refusal: Refusal) -> None:
         """Until an engine comes. Raises `refusal`, or another one, when that is not to be."""
-        state, route = self._state, self._route
+        state, route = self._state, self._course.route
         if route.adapter is not None:
             state.demand.missed(route.adapter)
         problem = state.fallbacks.problem(route.fallback) if route.fallback is not None else ""
         if problem:
-            refusal = without_fallback(refusal, problem)
+            refusal = errors.without_fallback(refusal, problem)
         again = self._waited_since > 0.0
         until = state.hold.join(self, self._waited_since if again else None) if route.awaited else None
         if until is None:
-            raise queue_full(self._model.name) if route.awaited and state.hold.holds and not again else refusal
+            full = route.awaited and state.hold.holds and not again
+            raise errors.queue_full(self._model.name) if full else refusal
         self._waited_since = until - state.settings.hold.seconds
         self._joined = state.clock()
         self._waiting = refusal
@@ -160,42 +172,15 @@ class Exchange:
 
     def _go(self, avoid: Collection[Key], *, alive: bool) -> Key | None:
         """Begin an attempt at a pod with the version; None when there is none."""
-        targets = self._route.targets
-        target = targets[0] if len(targets) == 1 else self._draw(targets)
-        lane: Lane | None = None
-        pod: Pod | None = None
-        if target is not None:
-            lane = self._state.balancer.lane(target)
-            pod = lane.choose(self._prefix(lane), self._now, avoid, alive)
-        fallback = self._route.fallback
-        if fallback is not None and not self._fell_back:
-            lane, pod = self._or_instead(fallback, lane, pod, avoid, alive)
-        if lane is None or pod is None:
+        pod = self._course.choose(self._now, avoid, alive=alive)
+        lane = self._course.lane
+        if pod is None or lane is None:
             return None
         if self._waiting is not None:
             self._leave("sent")
             self._client.heard()
         self._attempt(lane, pod)
         return pod.key
-
-    def _or_instead(
-        self, fallback: Fallback, lane: Lane | None, pod: Pod | None, avoid: Collection[Key], alive: bool
-    ) -> tuple[Lane | None, Pod | None]:
-        """Where the request goes by breakers and fallback. What nobody holds is asked for all the same."""
-        state, adapter = self._state, self._route.adapter
-        if pod is None and adapter is not None:
-            state.demand.missed(adapter)
-        return state.fallbacks.resolve(fallback, lane, pod, self._request.body, self._now, avoid, alive)
-
-    def _draw(self, targets: tuple[Target, ...]) -> Target | None:
-        """A version by weight, the same one for all requests of a session."""
-        if self._point < 0:
-            self._point = point_of(self._request.head.session, self._request.body, self._route.served_name)
-        self.record.step = self._state.demand.trials.of(self._route.served_name)
-        return draw(targets, self._point)
-
-    def _prefix(self, lane: Lane) -> int:
-        return point_of_prefix(self._request.body, lane.engine_name) if len(lane.pods) > 1 else 0
 
     def _attempt(self, lane: Lane, pod: Pod) -> None:
         self._lane = lane
@@ -205,7 +190,7 @@ class Exchange:
         record.engine_name = lane.engine_name
         record.fallback = lane.fallback
         if lane.fallback:
-            self._fell_back = True
+            self._course.fell_back = True
             record.step = None
         if pod.breaker is not None:
             pod.breaker.sent(self._now)
@@ -238,7 +223,7 @@ class Exchange:
         if pod.breaker is not None:
             pod.breaker.left()
         self._let_go()
-        other = None if self._retried else lane.choose(self._prefix(lane), self._now, (pod.key,), True)
+        other = None if self._retried else self._course.another(lane, pod, self._now)
         if other is not None:
             self._retried = True
             self.record.retries += 1
@@ -247,10 +232,10 @@ class Exchange:
         state.telemetry.left(self.record)
         self.record.series = None
         self.record.engine_name = self.record.fallback = ""
-        if self._route.fallback is not None and self._go((pod.key,), alive=True) is not None:
+        if self._course.route.fallback is not None and self._go((pod.key,), alive=True) is not None:
             return
         try:
-            self._wait(unreachable(self._model.name))
+            self._wait(errors.unreachable(self._model.name))
         except Refusal as refusal:
             self._refuse(refusal)
 
@@ -274,46 +259,41 @@ class Exchange:
     def engine_said(self, data: bytes) -> None:
         """Bytes of the response."""
         self._client.heard()
-        reader, record = self._reader, self.record
+        reader = self._reader
         begun = reader.head is not None
         try:
             body = reader.feed(data)
         except EngineProtocolError:
-            self._failed(engine_lost(self._model.name))
+            self._failed(errors.engine_lost(self._model.name))
             return
         head = reader.head
+        if head is None:
+            self._pass_interim()
+            return
         if not begun:
-            if reader.interim:
-                self._pass_interim()
-            if head is None:
-                return
+            self._pass_interim()
             self._now = self._state.clock()
             if head.status == 401 and self._key_refused():
                 return
             top = self._top(head)
-            self._client.write(top + body if body else top)
-        elif body:
-            self._client.write(body)
+            self._client.write(top + body if body and self._early is None else top)
         if body:
-            if record.first_byte == 0.0:  # of the body: vLLM sends a stream's head before it has a token
-                self._now = record.first_byte = self._state.clock() if begun else self._now
-            if record.step is not None and STREAMED_ERROR in body:
-                record.streamed_error = True
+            self._pass_body(body, begun)
         if reader.complete:
-            self._complete()
+            self._complete(head)
 
     def engine_left(self, unacknowledged: int) -> None:
         """The engine closed the connection."""
         self._engine = None
-        pod = self._pod
-        if self._reader.head is None and unacknowledged >= self._sent_bytes and pod is not None:
+        pod, head = self._pod, self._reader.head
+        if head is None and unacknowledged >= self._sent_bytes and pod is not None:
             self._never_arrived(pod)
             return
         self._reader.end_of_stream()
-        if self._reader.complete:
-            self._complete()
+        if head is not None and self._reader.complete:
+            self._complete(head)
         else:
-            self._failed(engine_lost(self._model.name))
+            self._failed(errors.engine_lost(self._model.name))
 
     def _never_arrived(self, pod: Pod) -> None:
         """The engine closed before it had the request. A new connection shows whether it lives."""
@@ -325,19 +305,38 @@ class Exchange:
 
     def _pass_interim(self) -> None:
         """1xx heads belong to the client (RFC 9110 15.2), but HTTP/1.0 does not know them."""
-        if self._request.head.minor == 1:
-            self._client.write(b"".join(self._reader.interim))
-        self._reader.interim.clear()
+        interim = self._reader.interim
+        if interim:
+            if self._request.head.minor == 1 and self._early is None:
+                self._client.write(b"".join(interim))
+            interim.clear()
+
+    def _pass_body(self, body: bytes, begun: bool) -> None:
+        record, early = self.record, self._early
+        if early is not None:
+            self._client.write(early.pass_on(body))
+        elif begun:
+            self._client.write(body)
+        if record.first_byte == 0.0:  # of the body: vLLM sends a stream's head before it has a token
+            if begun:
+                self._now = self._state.clock()
+            record.first_byte = self._now
+        if record.step is not None and STREAMED_ERROR in body:
+            record.streamed_error = True
 
     def _top(self, head: ResponseHead) -> bytes:
         """The head for the client."""
         lane, pod, record = self._lane, self._pod, self.record
         assert lane is not None
         assert pod is not None
-        if head.status >= 500 or not pod.health.clean:
-            self._judge(pod, head)
+        if (head.status >= 500 or not pod.health.clean) and judge(pod, head, self._request.body, self._now):
+            self._state.hold.release()
         record.status = head.status
         record.streamed = head.event_stream
+        early = self._early
+        if early is not None:
+            early.begin(head)
+            return b""
         more = b""
         tenant = record.tenant
         if tenant is not None and tenant.limited:
@@ -349,33 +348,18 @@ class Exchange:
 
     def _key_refused(self) -> bool:
         """Whether it was an external upstream that did not take our key. Then the client hears of that, no more."""
-        pod, record = self._pod, self.record
+        pod = self._pod
         if pod is None or pod.backend is not None:
             return False
         self._state.externals.distrust(pod)
-        refusal = key_refused(self._model.name)
-        record.refusal = refusal.code
-        record.status = refusal.status
-        self._end("5xx")
-        self._client.refuse(refusal, keep_alive=self._keep_alive)
+        self._refuse(errors.key_refused(self._model.name), "5xx")
         return True
-
-    def _judge(self, pod: Pod, head: ResponseHead) -> None:
-        """What the answer says of the pod."""
-        if head.status < 500:
-            if pod.health.answered():
-                self._state.hold.release()
-        elif head.status == 503 and head.retry_after >= 0:
-            pod.health.busy(self._now, head.retry_after)
-        elif head.status in (500, 502, 503, 504):  # others tell of the request: 501 of what the engine does not know
-            pod.health.failed(self._now, crc32(self._request.body))
 
     # --- the end
 
-    def _complete(self) -> None:
+    def _complete(self, head: ResponseHead) -> None:
         """The answer is whole."""
-        head, engine = self._reader.head, self._engine
-        assert head is not None
+        engine = self._engine
         self._now = self._state.clock()
         self._engine = None
         if engine is not None:
@@ -387,58 +371,42 @@ class Exchange:
             else:
                 engine.transport.abort()
         self._end(head.outcome)
+        if self._early is not None:
+            self._client.write(self._early.end())
         self._client.answered(keep_alive=self._keep_alive)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Nothing was written yet."""
+    def _refuse(self, refusal: Refusal, outcome: str = "") -> None:
+        """No engine's answer was passed on."""
         self._now = self._state.clock()
         self.record.refusal = refusal.code
         self.record.status = refusal.status
-        self._end("")
-        self._client.refuse(refusal, keep_alive=self._keep_alive)
+        self._end(outcome)
+        if self._early is None:
+            self._client.refuse(refusal, keep_alive=self._keep_alive)
+        else:
+            self._client.write(self._early.refused(refusal))
+            self._client.answered(keep_alive=self._keep_alive)
 
     def _failed(self, refusal: Refusal) -> None:
         """The engine broke off, said nothing for too long, or does not speak HTTP."""
-        head, pod, record = self._reader.head, self._pod, self.record
+        head, pod = self._reader.head, self._pod
         self._now = self._state.clock()
         if pod is not None:
             pod.health.failed(self._now, crc32(self._request.body))
         if head is None:
-            record.refusal = refusal.code
-            record.status = refusal.status
-            self._end("5xx")
-            self._client.refuse(refusal, keep_alive=self._keep_alive)
+            self._refuse(refusal, "5xx")
             return
         self._end(BROKEN)
-        last_words = broken(self._reader, head, self._model.name)
+        early = self._early
+        last_words = broken(self._reader, head, self._model.name, framed=early is not None and early.chunked)
         delimited = not head.until_close and self._request.head.minor == 1  # the client sees that it is not whole
         self._client.break_off(last_words, reset=not last_words and not delimited)
 
     def _end(self, outcome: str) -> None:
         """It is over, and is counted."""
-        record, pod = self.record, self._pod
-        if pod is not None:
-            backend = pod.backend
-            record.pod = pod.label
-            if pod.breaker is not None and outcome:
-                self._tell(pod.breaker, outcome)
-            if backend is not None:
-                record.base_engine_name = backend.base_engine_name
-                record.endpoint = backend.endpoint
-                record.region = backend.region
-        record.outcome = outcome
-        record.events = self._reader.events
-        record.tail = self._reader.tail()
-        record.ended = self._now
+        conclude(self.record, self._pod, self._reader, outcome, self._now)
         self._let_go()
-        self._state.telemetry.ended(record)
-
-    def _tell(self, breaker: Breaker, outcome: str) -> None:
-        """What became of the request. Clients who leave, and what they did wrong, say nothing of engines."""
-        if outcome == DISCONNECTED:
-            breaker.left()
-        else:
-            breaker.note(outcome != BROKEN and outcome != "5xx", self._now, self.record.engine_name)
+        self._state.telemetry.ended(self.record)
 
     def _let_go(self) -> None:
         """Of the pod, and of the connection to it."""

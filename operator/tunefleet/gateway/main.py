@@ -94,6 +94,13 @@ def _say_version(context: click.Context, _parameter: click.Parameter, asked: boo
     "waits.",
 )
 @click.option(
+    "--hold-comment-seconds",
+    type=click.FloatRange(min=0),
+    default=HoldLimits.comment_seconds,
+    help="How often a stream that waits so gets a comment, so that nothing in between hangs up. Its answer begins with "
+    "status 200 then, and an error comes as an event. 0: never.",
+)
+@click.option(
     "--max-held",
     type=click.IntRange(min=0),
     default=HoldLimits.requests,
@@ -143,7 +150,12 @@ def _say_version(context: click.Context, _parameter: click.Parameter, asked: boo
     "needs tunefleet[otel].  [default: none]",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Say what this is, and end."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Say what this is, and end.",
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="To standard error."
@@ -163,6 +175,7 @@ def main(
     max_connections: int,
     engine_timeout: float,
     hold_seconds: float,
+    hold_comment_seconds: float,
     max_held: int,
     max_held_per_model: int,
     max_held_bytes: int,
@@ -201,7 +214,7 @@ def main(
     settings = Settings(
         limits=Limits(Settings().limits.head, max_body_bytes),
         timeouts=Timeouts(engine=engine_timeout),
-        hold=HoldLimits(hold_seconds, max_held, max_held_per_model, max_held_bytes),
+        hold=HoldLimits(hold_seconds, max_held, max_held_per_model, max_held_bytes, hold_comment_seconds),
         max_connections=max_connections,
         drain_seconds=drain_seconds,
         audit=audit,

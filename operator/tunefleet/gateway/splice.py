@@ -60,9 +60,12 @@ def to_client(
     )
 
 
-def broken(reader: ResponseReader, head: ResponseHead, model: str) -> bytes:
-    """What a stream that broke off ends with: an error event, where one can stand between two of the engine's own."""
+def broken(reader: ResponseReader, head: ResponseHead, model: str, *, framed: bool = False) -> bytes:
+    """What a stream that broke off ends with: an error event, where one can stand between two of the engine's own.
+
+    `framed`: what the reader passed on got chunks of ours.
+    """
     if not head.event_stream or not reader.at_event_boundary:
         return b""
     event = event_of(stream_broken(model))
-    return chunk(event) if reader.framed else event
+    return chunk(event) if framed or reader.framed else event

@@ -112,6 +112,7 @@ class GatewayState:
         self.now = self.clock()
         self.pool.sweep(self.now)
         self.hold.probe()
+        self.hold.comfort()
         self.demand.look()
         self.telemetry.sweep()
 
