@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
 from tunefleet.kube.client import Client
+from tunefleet.kube.credentials import Server
 from tunefleet.kube.resources import RESOURCES
 
 Json = dict[str, Any]
@@ -92,8 +92,8 @@ class FakeApi:
 @asynccontextmanager
 async def api_server(namespace: str = "ns") -> AsyncIterator[tuple[FakeApi, Client]]:
     api = FakeApi()
-    async with TestServer(api.app(namespace), host="127.0.0.1") as http:
-        configuration = type.__call__(Configuration)
-        configuration.host = f"http://127.0.0.1:{http.port}"
-        async with Client(configuration) as client:
-            yield api, client
+    async with (
+        TestServer(api.app(namespace), host="127.0.0.1") as http,
+        Client(Server(f"http://127.0.0.1:{http.port}")) as client,
+    ):
+        yield api, client

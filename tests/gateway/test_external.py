@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
 from tunefleet.gateway.external import (
     AUTHORITY,
@@ -20,6 +19,7 @@ from tunefleet.gateway.external import (
     secret_reader,
 )
 from tunefleet.kube.client import Client
+from tunefleet.kube.credentials import Server
 from tunefleet.plan.facts import Key
 from tunefleet.plan.fallback import External
 
@@ -196,11 +196,8 @@ async def answering(status: int, body: Json) -> AsyncIterator[Client]:
 
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/ns/secrets/provider", handle)
-    async with TestServer(app, host="127.0.0.1") as http:
-        configuration = type.__call__(Configuration)
-        configuration.host = f"http://127.0.0.1:{http.port}"
-        async with Client(configuration) as client:
-            yield client
+    async with TestServer(app, host="127.0.0.1") as http, Client(Server(f"http://127.0.0.1:{http.port}")) as client:
+        yield client
 
 
 async def test_the_secret_is_read_from_the_api_server() -> None:

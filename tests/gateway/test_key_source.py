@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
 from tunefleet.gateway.access import Access, Tenant
 from tunefleet.gateway.errors import Refusal
 from tunefleet.gateway.key_source import KeySource
 from tunefleet.kube.client import Client
+from tunefleet.kube.credentials import Server
 from tunefleet.plan.keys import KeyHash, make_key
 
 from .fake_api import FakeApi, api_server
@@ -142,9 +142,7 @@ async def test_while_the_api_server_is_away_the_last_keys_stay() -> None:
     api.put("Secret", secret("team-a", KeyHash.of(ONE)))
     server = TestServer(api.app("keys"), host="127.0.0.1")
     await server.start_server()
-    configuration = type.__call__(Configuration)
-    configuration.host = f"http://127.0.0.1:{server.port}"
-    async with Client(configuration) as client:
+    async with Client(Server(f"http://127.0.0.1:{server.port}")) as client:
         source = KeySource(client, access, "keys", asyncio.get_running_loop().time, lambda: NOW)
         running = asyncio.create_task(source.run())
         await asyncio.wait_for(source.complete.wait(), 10)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
 from tunefleet.kube.client import ApiError, Client, NoClusterError
+from tunefleet.kube.credentials import Server
 from tunefleet.kube.resources import RESOURCES
 
 SECRET = RESOURCES["Secret"]
@@ -29,12 +29,9 @@ async def test_answers_that_are_not_the_api_servers(status: int) -> None:
 
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/ns/secrets/x", proxy)
-    async with TestServer(app, host="127.0.0.1") as http:
-        configuration = type.__call__(Configuration)
-        configuration.host = f"http://127.0.0.1:{http.port}"
-        async with Client(configuration) as client:
-            with pytest.raises(ApiError, match=f"{status} : <html>bad gateway"):
-                await client.get(SECRET, "ns", "x")
+    async with TestServer(app, host="127.0.0.1") as http, Client(Server(f"http://127.0.0.1:{http.port}")) as client:
+        with pytest.raises(ApiError, match=f"{status} : <html>bad gateway"):
+            await client.get(SECRET, "ns", "x")
 
 
 @pytest.mark.apiserver

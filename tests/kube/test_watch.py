@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
 from tunefleet.kube import watch as watch_module
 from tunefleet.kube.client import Client
+from tunefleet.kube.credentials import Server
 from tunefleet.kube.resources import RESOURCES
 from tunefleet.kube.watch import ObjectKey, Watch, backoff
 
@@ -114,25 +114,22 @@ class Followed:
 async def following(server: ApiServer, **options: Any) -> AsyncIterator[Followed]:
     app = web.Application()
     app.router.add_get("/api/v1/namespaces/ns/pods", server.handle)
-    async with TestServer(app, host="127.0.0.1") as http:
-        configuration = type.__call__(Configuration)
-        configuration.host = f"http://127.0.0.1:{http.port}"
-        async with Client(configuration) as client:
-            changes: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
+    async with TestServer(app, host="127.0.0.1") as http, Client(Server(f"http://127.0.0.1:{http.port}")) as client:
+        changes: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
 
-            def changed(key: ObjectKey) -> None:
-                now = watch.store.get(key)
-                changes.put_nowait((key.name, now["metadata"]["resourceVersion"] if now else None))
+        def changed(key: ObjectKey) -> None:
+            now = watch.store.get(key)
+            changes.put_nowait((key.name, now["metadata"]["resourceVersion"] if now else None))
 
-            parse = options.pop("parse", lambda o: o)
-            watch = Watch(client, RESOURCES["Pod"], parse, changed, namespace="ns", **options)
-            task = asyncio.create_task(watch.run())
-            try:
-                yield Followed(watch, changes)
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        parse = options.pop("parse", lambda o: o)
+        watch = Watch(client, RESOURCES["Pod"], parse, changed, namespace="ns", **options)
+        task = asyncio.create_task(watch.run())
+        try:
+            yield Followed(watch, changes)
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def test_a_list_then_its_changes() -> None:
@@ -252,13 +249,10 @@ async def test_a_bug_in_the_callback_is_not_outlived() -> None:
 
     app = web.Application()
     app.router.add_get("/api/v1/pods", ApiServer([obj("a", 1)]).handle)
-    async with TestServer(app, host="127.0.0.1") as http:
-        configuration = type.__call__(Configuration)
-        configuration.host = f"http://127.0.0.1:{http.port}"
-        async with Client(configuration) as client:
-            watch = Watch(client, RESOURCES["Pod"], lambda o: o, changed)
-            with pytest.raises(KeyError, match="bug"):
-                await watch.run()
+    async with TestServer(app, host="127.0.0.1") as http, Client(Server(f"http://127.0.0.1:{http.port}")) as client:
+        watch = Watch(client, RESOURCES["Pod"], lambda o: o, changed)
+        with pytest.raises(KeyError, match="bug"):
+            await watch.run()
 
 
 @pytest.mark.parametrize(("failures", "most"), [(1, 0.1), (2, 0.2), (5, 1.6), (9, 10), (1000, 10)])

@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 from kubernetes.aio import config as kubernetes_config
 
-from tunefleet.kube.client import SERVICE_ACCOUNT_TOKEN, ApiError, Client, Json, NoClusterError
+from tunefleet.kube.client import ApiError, Client, Json, NoClusterError
+from tunefleet.kube.credentials import SERVICE_ACCOUNT, in_pod
 from tunefleet.kube.resources import RESOURCES
 
 from .access import Access
@@ -134,8 +135,8 @@ async def connected(access: Access) -> AsyncIterator[Cluster]:
 def _namespace(access: Access) -> str:
     """Of the kubeconfig's context, or of the pod."""
     path = access.kubeconfig or os.environ.get("KUBECONFIG")
-    if path is None and access.context is None and SERVICE_ACCOUNT_TOKEN.exists():
-        return (SERVICE_ACCOUNT_TOKEN.parent / "namespace").read_text().strip()
+    if path is None and access.context is None and in_pod():
+        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     contexts, active = kubernetes_config.list_kube_config_contexts(path or str(Path("~/.kube/config").expanduser()))
     named = next((c for c in contexts if c["name"] == access.context), active)
     return str(named["context"].get("namespace") or "default")

@@ -7,10 +7,8 @@ import secrets
 import signal
 import socket
 
-from kubernetes.aio.config import ConfigException
-
 from tunefleet.build.decide import decide
-from tunefleet.kube.client import ApiError, Client
+from tunefleet.kube.client import ApiError, Client, NoClusterError
 from tunefleet.kube.lease import Lease
 from tunefleet.kube.writer import Writer
 from tunefleet.plan.dependents import dependents
@@ -34,7 +32,7 @@ async def operate(options: Options) -> int:
     try:
         async with await Client.connect() as client:
             return await _stand_by(client, options, stop)
-    except (MissingCrdsError, FleetKeysError, ConfigException, ApiError, OSError) as error:
+    except (MissingCrdsError, FleetKeysError, NoClusterError, ApiError, OSError) as error:
         log.error("%s", error)
         return 1
 

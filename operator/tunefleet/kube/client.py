@@ -1,23 +1,22 @@
-"""Requests to the API server: credentials and transport of `kubernetes.aio`, objects as plain dictionaries.
+"""Requests to the API server by aiohttp, objects as plain dictionaries.
 
-Why not its dynamic client: that one lists every group and version of the cluster before its first request, and
-wraps each object. Why not its generated APIs: they know no custom kinds and turn objects into models, which costs
-more than the request itself. Both end in the two calls used here (`param_serialize`, `call_api`).
+Why not the Kubernetes library's clients: its dynamic one lists every group and version of the cluster before its first
+request and wraps each object; its generated APIs know no custom kinds and turn objects into models, which costs more
+than the request itself; and under both is aiohttp. Credentials are credentials.py's.
 """
 
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import aiohttp
-from kubernetes.aio import client as kubernetes_client
-from kubernetes.aio import config as kubernetes_config
-from yaml import YAMLError
 
+from .credentials import NoClusterError, Server, in_pod, of_pod
 from .resources import Resource
+
+__all__ = ["ApiError", "Client", "Json", "Listing", "NoClusterError"]
 
 Json = dict[str, Any]
 
@@ -26,7 +25,8 @@ REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 PAGE = 500
 """Objects a page of a list: what client-go asks for."""
 
-SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+LONGEST_LINE = 2**21
+"""Bytes of an event in a watch: etcd takes objects of 1.5 MiB."""
 
 APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
@@ -54,10 +54,6 @@ class ApiError(Exception):
             return cls(status, "", body[:500].decode(errors="replace"))
 
 
-class NoClusterError(Exception):
-    """Nothing says where the API server is, or how to speak to it."""
-
-
 class Listing(NamedTuple):
     """Objects of a collection, as of one resourceVersion."""
 
@@ -72,9 +68,12 @@ class Client:
     no answer. Nothing is retried here: callers are level-triggered and know better when.
     """
 
-    def __init__(self, configuration: Any) -> None:
-        self._api: Any = kubernetes_client.ApiClient(configuration)  # type: ignore[no-untyped-call,unused-ignore]
-        self.server: str = configuration.host
+    def __init__(self, server: Server) -> None:
+        """Within a running loop."""
+        connector = aiohttp.TCPConnector(ssl=server.tls or True)
+        self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=LONGEST_LINE)
+        self._server = server
+        self.server = server.url
         """URL of the API server."""
 
     @classmethod
@@ -84,18 +83,15 @@ class Client:
 
         Raises NoClusterError with a sentence that says what is missing.
         """
-        configuration = type.__call__(kubernetes_client.Configuration)
         path = kubeconfig or os.environ.get("KUBECONFIG")
         try:
-            if path is None and context is None and _in_cluster():
-                kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call,unused-ignore]
-            else:
-                await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call,unused-ignore]
-                    config_file=path, context=context, client_configuration=configuration, persist_config=False
-                )
-        except (kubernetes_config.ConfigException, OSError, YAMLError, TypeError) as error:  # TypeError: no mapping
+            if path is None and context is None and in_pod():
+                return cls(of_pod())
+            from .kubeconfig import of_kubeconfig  # see credentials.py
+
+            return cls(await of_kubeconfig(path, context))
+        except NoClusterError as error:
             raise NoClusterError(f"No way to an API server: {error} Set KUBECONFIG, or run in a pod.") from error
-        return cls(configuration)
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,7 +103,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Close every connection, watches included."""
-        await self._api.close()
+        await self._session.close()
 
     async def get(
         self, resource: Resource, namespace: str | None, name: str, subresource: str | None = None, accept: str = JSON
@@ -234,15 +230,19 @@ class Client:
         accept: str = JSON,
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109
     ) -> aiohttp.ClientResponse:
-        request = await self._api.param_serialize(
+        headers = {"Accept": accept, "Content-Type": content_type}
+        if authorization := self._server.authorization():
+            headers["Authorization"] = authorization
+        answer = await self._session.request(
             method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params={"Accept": accept, "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
+            self.server + path,
+            params=query,
+            data=None if body is None else json.dumps(body),
+            headers=headers,
+            timeout=timeout,
+            proxy=self._server.proxy,
+            server_hostname=self._server.tls_name,
         )
-        answer: aiohttp.ClientResponse = (await self._api.call_api(*request, _request_timeout=timeout)).response
         if 200 <= answer.status <= 299:
             return answer
         async with answer:
@@ -253,7 +253,3 @@ def selection(label_selector: str, field_selector: str) -> dict[str, str]:
     """The query that selects so; empty selectors select everything."""
     given = {"labelSelector": label_selector, "fieldSelector": field_selector}
     return {name: selector for name, selector in given.items() if selector}
-
-
-def _in_cluster() -> bool:
-    return SERVICE_ACCOUNT_TOKEN.exists()
