@@ -121,8 +121,10 @@ def test_a_holder_is_made_once(keys: Keys) -> None:
         (("create", "bot", "--models", "a*b"), "Error: policy.models.0.names.0: String should match pattern"),
         (("create", "bot", "--selector", "tier"), "'tier' is no list of LABEL=VALUE"),
         (("create", "bot", "--expires", "soon"), "'soon' is no duration: write it as 90s, 10m, 2h or 30d"),
-        (("create", "bot", "--expires", "99999999d"), "that is never: leave it out"),
-        (("create", "bot", "--requests-per-minute", "0"), "0 is not in the range x>=1"),
+        (("create", "bot", "--expires", "99999999d"), "that is too far away: write never"),
+        (("create", "bot", "--requests-per-minute", "-1"), "-1 is not in the range x>=0"),
+        (("create", "bot", "--models", "a", "--all-models"), "--all-models leaves nothing to select"),
+        (("set", "bot"), "say what to change, such as --requests-per-minute 600"),
         (("rotate", "bot", "--keep", "99999d"), "keep former keys for ten years at most"),
     ],
 )
@@ -177,6 +179,26 @@ def test_one_holder_with_its_keys(keys: Keys) -> None:
     (shown,) = yaml.safe_load(keys.run("show", "bot", "-o", "yaml").out)
     assert [key["sha256"] for key in shown["keys"]] == [first, second]
     assert shown["keys"][0]["expires"] is None
+
+
+def test_a_policy_is_changed_where_something_is_said(keys: Keys) -> None:
+    key = keys.make("create", "bot", "--models", "support-*", "--requests-per-minute", "5", "--expires", "1d")
+
+    def policy(*arguments: str) -> dict[str, Any]:
+        ended = keys.run("set", "bot", *arguments)
+        assert (ended.code, ended.out.splitlines()[0].split()[0]) == (0, "NAME"), ended.err
+        holder = keys.holder("bot")
+        assert holder.hashes == (KeyHash.of(key),)
+        return holder.policy.dump()
+
+    changed = policy("--tokens-per-minute", "900", "--expires", "never")
+    models = [{"names": ["support-*"], "namespaces": [], "selector": {"matchLabels": {}}}]
+    assert changed == {"models": models, "requestsPerMinute": 5, "tokensPerMinute": 900}
+    assert policy("--requests-per-minute", "0", "--all-models") == {"tokensPerMinute": 900}
+    assert policy("--selector", "tier=gold")["models"][0]["selector"] == {"matchLabels": {"tier": "gold"}}
+    keys.put("none", hashes="a" * 64, policy="models: []")
+    assert keys.run("set", "none", "--max-concurrent", "2").code == 0
+    assert keys.holder("none").policy.dump() == {"models": [], "maxConcurrentRequests": 2}
 
 
 def test_rotation_gives_another_key_and_keeps_the_former_for_a_while(keys: Keys) -> None:

@@ -1,7 +1,7 @@
 """Secrets with keys, as commands read and write them."""
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ import yaml
 
 from tunefleet.api.api_key import HASHES, POLICY, SECRET_TYPE, ApiKeyPolicy
 from tunefleet.api.names import MANAGED_BY, MANAGER
-from tunefleet.plan.keys import KeyHash, KeyHolder, holder_of, written
+from tunefleet.plan.keys import KeyHolder, holder_of, written
 
 from .cluster import Cluster
 from .errors import CommandError, ConflictError
@@ -95,19 +95,23 @@ async def read(cluster: Cluster, name: str) -> Stored:
     return _stored(secret)
 
 
-async def change(
-    cluster: Cluster, name: str, changed: Callable[[KeyHolder], Iterable[KeyHash]]
-) -> tuple[KeyHolder, tuple[KeyHash, ...]]:
-    """The holder and its new keys, after `changed` has been stored."""
+async def change(cluster: Cluster, name: str, changed: Callable[[KeyHolder], KeyHolder]) -> tuple[KeyHolder, KeyHolder]:
+    """The holder before and after; what `changed` makes of it has been stored, and what it leaves alone stays as it is
+    written."""
 
-    async def attempt() -> tuple[KeyHolder, tuple[KeyHash, ...]]:
+    async def attempt() -> tuple[KeyHolder, KeyHolder]:
         found = await read(cluster, name)
-        if found.holder is None:
+        former = found.holder
+        if former is None:
             raise CommandError(f"Secret {name} cannot be read, mend it first: {found.fault}")
-        hashes = tuple(changed(found.holder))
-        data: Mapping[str, str] = {**found.secret["data"], HASHES: _encoded(written(hashes))}
-        await cluster.replace(KIND, {**found.secret, "data": dict(data)})
-        return found.holder, hashes
+        holder = changed(former)
+        data: Json = dict(found.secret["data"])
+        if holder.hashes != former.hashes:
+            data[HASHES] = _encoded(written(holder.hashes))
+        if holder.policy != former.policy:
+            data[POLICY] = _encoded(_text(holder.policy))
+        await cluster.replace(KIND, {**found.secret, "data": data})
+        return former, holder
 
     return await _again(attempt)
 

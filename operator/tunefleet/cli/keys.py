@@ -8,6 +8,7 @@ COMMANDS = {
     "create": "Let somebody call the gateway: a new holder with a key.",
     "list": "Who has keys, and what they may use.",
     "show": "One holder: the policy, and each key.",
+    "set": "Change what a holder may see and use.",
     "rotate": "Give a holder another key; the former ones work on for a while.",
     "revoke": "End a holder's keys, or one of them, at once.",
 }

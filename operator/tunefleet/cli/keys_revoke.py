@@ -23,24 +23,26 @@ def revoke_(name: str, prefix: str | None, access: Access) -> None:
 
 
 async def _revoke(access: Access, name: str, prefix: str | None) -> str:
-    from tunefleet.plan.keys import SHOWN_DIGITS, KeyHash, KeyHolder, named
+    from dataclasses import replace
+
+    from tunefleet.plan.keys import SHOWN_DIGITS, KeyHolder, named
 
     from .cluster import connected
     from .errors import CommandError
     from .key_secrets import change, remove
 
-    def without(holder: KeyHolder) -> tuple[KeyHash, ...]:
+    def without(holder: KeyHolder) -> KeyHolder:
         found = named(holder.hashes, prefix or "")
         if len(found) != 1:
             known = ", ".join(key.digest[:SHOWN_DIGITS] for key in found or holder.hashes) or "none"
             wrong = "is the begin of several hashes" if found else "is the begin of no hash"
             raise CommandError(f"{prefix!r} {wrong} of {name}: {known}")
-        return tuple(key for key in holder.hashes if key != found[0])
+        return replace(holder, hashes=tuple(key for key in holder.hashes if key != found[0]))
 
     async with connected(access) as cluster:
         if prefix is None:
             await remove(cluster, name)
             return f"{name} revoked"
-        holder, left = await change(cluster, name, without)
-    (gone,) = set(holder.hashes) - set(left)
-    return f"{name}: key {gone.digest[:SHOWN_DIGITS]} revoked, {len(left)} left"
+        before, after = await change(cluster, name, without)
+    (gone,) = set(before.hashes) - set(after.hashes)
+    return f"{name}: key {gone.digest[:SHOWN_DIGITS]} revoked, {len(after.hashes)} left"

@@ -45,18 +45,18 @@ async def _rotate(access: Access, name: str, keep: timedelta, output: str) -> No
 
     key, time = make_key(secrets.token_bytes(RANDOM_BYTES)), now()
 
-    def turn(holder: KeyHolder) -> tuple[KeyHash, ...]:
+    def turn(holder: KeyHolder) -> KeyHolder:
         if holder.policy.expires is not None and holder.policy.expires <= time:
             ended = timestamp(holder.policy.expires)
             raise CommandError(f"the keys of {name} ended at {ended} by its policy: revoke it and create it anew")
         hashes = rotated(holder.hashes, KeyHash.of(key), time, keep)
         if len(hashes) > MAX_KEYS:
             raise CommandError(f"{MAX_KEYS} keys of {name} work, which is the most: revoke one by its --hash first")
-        return hashes
+        return replace(holder, hashes=hashes)
 
     async with connected(access) as cluster:
-        holder, hashes = await change(cluster, name, turn)
-    for former in hashes[1:]:
+        _, holder = await change(cluster, name, turn)
+    for former in holder.hashes[1:]:
         assert former.expires is not None
         click.echo(f"{name}: key {former.digest[:8]} works until {timestamp(former.expires)}", err=True)
-    tell_new_key(replace(holder, hashes=hashes), key, output)
+    tell_new_key(holder, key, output)
