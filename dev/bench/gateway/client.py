@@ -102,7 +102,11 @@ async def connected(port: int, *, narrow: bool = False) -> AsyncIterator[Client]
     link.setblocking(False)
     if narrow:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
-    await asyncio.get_running_loop().sock_connect(link, ("127.0.0.1", port))
+    try:
+        await asyncio.get_running_loop().sock_connect(link, ("127.0.0.1", port))
+    except BaseException:
+        link.close()
+        raise
     reader, writer = await asyncio.open_connection(sock=link, limit=NARROW_BYTES if narrow else 2**16)
     client = Client(reader, writer)
     try:
