@@ -128,6 +128,7 @@ def test_gateways_may_read_the_one_secret_for_as_long_as_it_is_named() -> None:
     cluster.settle()
     assert granted(cluster) == {}
     assert "FallbackReady" not in standing(cluster.endpoint().status.conditions)
+    assert len(cluster.endpoint().status.revisions) == 1  # no engine starts anew for a fallback
 
 
 def test_an_endpoint_that_runs_nothing_yet_has_its_fallback() -> None:
