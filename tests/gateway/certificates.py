@@ -38,7 +38,7 @@ class Authority:
         """A certificate for this machine, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", "::1"))]
         )
         certificate = self._builder(name, key.public_key(), days).add_extension(names, critical=False)
         return (
