@@ -7,10 +7,10 @@ from typing import NamedTuple, Self
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
 from tunefleet.plan.demand import DEMAND_PATH, LONG_POLL_SECONDS, DemandReport
 
+from .metrics import CONTENT_TYPE
 from .shared_limits import USAGE_PATH, UsageReports
 from .worker_demand import WorkerDemand
 from .worker_reports import merge_metrics, merge_tables
@@ -95,7 +95,7 @@ class WorkerAdmin:
         await asyncio.gather(*[client.close() for client in self._clients])
 
     def app(self) -> web.Application:
-        """GET /healthz, /readyz, /metrics, /table and DEMAND_PATH, as of one gateway."""
+        """What admin_app serves, as of one gateway."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -118,7 +118,7 @@ class WorkerAdmin:
     async def _metrics(self, _request: web.Request) -> web.Response:
         found = {name: answer.text for name, answer in (await self._all("/metrics")).items() if answer and answer.ok}
         text = await asyncio.to_thread(merge_metrics, found) + self._of_workers()
-        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     def _of_workers(self) -> str:
         name = "tunefleet_gateway_worker_starts_total"
@@ -131,10 +131,8 @@ class WorkerAdmin:
         return web.json_response(UsageReports.together(said).dump())
 
     async def _table(self, _request: web.Request) -> web.Response:
-        tables = [json.loads(answer.text) for answer in (await self._all("/table")).values() if answer and answer.ok]
-        if not tables:
-            return web.Response(status=503, text="no worker answers\n")
-        return web.json_response(merge_tables(tables))
+        found = [json.loads(answer.text) for answer in (await self._all("/table")).values() if answer and answer.ok]
+        return web.json_response(merge_tables(found)) if found else web.Response(status=503, text="no worker answers\n")
 
     async def _answer_demand(self, request: web.Request) -> web.Response:
         report = await self._demand.next_report(request.query.get("after", ""))

@@ -1,8 +1,7 @@
 """What several workers say, as one gateway says it. Pure."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import zip_longest
 from typing import Any
@@ -11,7 +10,6 @@ from tunefleet.plan.demand import AdapterDemand, DemandReport, Trial, VersionSam
 
 Json = dict[str, Any]
 
-_IN_FLIGHT = "inFlight"
 _FAMILY = re.compile(r"# (?:HELP|TYPE) (\S+)")
 _SAMPLE = re.compile(r"(?P<name>[^{ ]+)(?:\{(?P<labels>.*)\})? (?P<value>[^ ]+(?: [0-9]+)?)")
 
@@ -104,22 +102,7 @@ def _added(one: VersionSample, other: VersionSample) -> VersionSample:
 
 def merge_tables(tables: Sequence[Json]) -> Json:
     """The first worker's table, as all have the same but for moments; with the requests in flight of all."""
-    running: Counter[tuple[str, ...]] = Counter()
-    for table in tables:
-        running.update({_pod(found): found[_IN_FLIGHT] for found in _pods(table)})  # a pod stands under many names
     merged = deepcopy(tables[0])
-    for found in _pods(merged):
-        found[_IN_FLIGHT] = running[_pod(found)]
+    for label, pod in merged["pods"].items():
+        pod["inFlight"] = sum(table["pods"].get(label, {}).get("inFlight", 0) for table in tables)
     return merged
-
-
-def _pods(node: object) -> Iterator[Json]:
-    if isinstance(node, dict) and _IN_FLIGHT in node:
-        yield node
-    elif isinstance(node, dict | list):
-        for inner in node.values() if isinstance(node, dict) else node:
-            yield from _pods(inner)
-
-
-def _pod(found: Json) -> tuple[str, ...]:
-    return tuple(str(found.get(key)) for key in ("namespace", "name", "address"))
