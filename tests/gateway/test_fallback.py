@@ -184,6 +184,29 @@ async def test_who_waits_goes_to_a_fallback_that_can_be_used_at_last() -> None:
         assert who(await client.response()) == OUTSIDE
 
 
+async def test_an_answer_that_has_begun_is_not_gone_on_with_by_other_weights() -> None:
+    """Its head has gone, so nobody could be told."""
+
+    async def script(call: Call) -> None:
+        await call.stream(b"[DONE]")
+
+    comments = Settings(hold=HoldLimits(seconds=30, comment_seconds=1e-9))
+    async with engine(script) as own, engine() as upstream, gateway(settings=comments) as front:
+        async with await front.client() as client:
+            await client.send(post({**ASK, "stream": True}))
+            while front.state.hold.requests != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            front.state.hold.comfort()
+            head = await client.head()
+            assert head.headers["content-type"] == "text/event-stream"
+            front.state.swap(lending(outside(upstream)))
+            front.state.hold.probe()
+            front.state.swap(lending(outside(upstream), own))
+            events = b"".join([chunk async for chunk in client.chunks()])
+            assert events.endswith(b"data: [DONE]\n\n")
+        assert upstream.received == []
+
+
 # --- the breaker
 
 
