@@ -60,10 +60,12 @@ class DebianPackage:
     @classmethod
     def candidate(cls, name: str, *libraries: str) -> DebianPackage:
         """In the version that the system would install. Raises CommandError or LookupError where there is none."""
-        policy = commands.run(["apt-cache", "policy", name])
-        match = re.search(r"^ +Candidate: (\d\S*)$", policy, re.MULTILINE)
+        match = _candidate(name)
         if match is None:
-            raise LookupError(f"apt-get knows no package {name}; `apt-get update` may help")
+            commands.run(["apt-get", "update"])  # a new machine may never have asked
+            match = _candidate(name)
+        if match is None:
+            raise LookupError(f"apt-get knows no package {name}")
         return cls(name, match[1], libraries)
 
     def install(self, target: Path) -> None:
@@ -72,6 +74,10 @@ class DebianPackage:
             commands.run(["apt-get", "download", f"{self.name}={self.version}", *self.libraries], cwd=Path(work))
             for archive in Path(work).glob("*.deb"):
                 commands.run(["dpkg-deb", "--extract", archive, target])
+
+
+def _candidate(name: str) -> re.Match[str] | None:
+    return re.search(r"^ +Candidate: (\d\S*)$", commands.run(["apt-cache", "policy", name]), re.MULTILINE)
 
 
 Package = PythonPackage | NodePackage | DebianPackage

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.test_keys import CHART, arguments, objects
-from tests.missing import without
+from tests.promtool import promtool
 from tunefleet.gateway.names import FAMILIES, WORKER_STARTS
 
 MONITORING = CHART / "monitoring"
@@ -45,12 +43,6 @@ def rules() -> list[Json]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which("promtool") is None:
-        without("promtool is needed: Debian's package prometheus")
-    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-
-
 def test_rules_ask_for_metrics_that_there_are() -> None:
     asked = {name for rule in rules() for name in asked_for(rule["expr"])}
     assert asked
@@ -78,11 +70,13 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
+@pytest.mark.cluster
 def test_prometheus_takes_the_rules() -> None:
     done = promtool("check", "rules", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.cluster
 def test_alerts_come_when_they_should(tmp_path: Path) -> None:
     cases = {**yaml.safe_load(CASES.read_text()), "rule_files": [str(RULES)]}
     path = tmp_path / "cases.yaml"
@@ -91,6 +85,7 @@ def test_alerts_come_when_they_should(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.cluster
 def test_prometheus_takes_every_query_of_the_dashboard(tmp_path: Path) -> None:
     expressions = [t["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] for t in panel["targets"]]
     filled = [text.replace("$__rate_interval", "5m").replace("$model", ".*") for text in expressions]

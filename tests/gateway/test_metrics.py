@@ -1,11 +1,11 @@
 """Series come with traffic and go with their version; the text is what Prometheus reads."""
 
 import asyncio
-import shutil
-import subprocess
+
+import pytest
 
 from tests.gateway.records import CHAT, V1, V2, make_record, run, scraped, value
-from tests.missing import without
+from tests.promtool import promtool
 from tunefleet.gateway import names
 from tunefleet.gateway.metrics import Metrics
 from tunefleet.gateway.names import FAMILIES
@@ -125,13 +125,12 @@ async def test_parts_make_the_whole_and_others_run_in_between() -> None:
     assert turns >= len(parts) - 2 > 0
 
 
+@pytest.mark.cluster
 def test_prometheus_has_nothing_to_object_to() -> None:
-    if shutil.which("promtool") is None:
-        without("promtool is needed: Debian's package prometheus")
     telemetry, metrics = make()
     run(telemetry, completion_tokens=8)
-    checked = subprocess.run(["promtool", "check", "metrics"], input=metrics.render(), capture_output=True, check=False)
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+    checked = promtool("check", "metrics", said=metrics.render())
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_a_path_is_an_operation() -> None:
