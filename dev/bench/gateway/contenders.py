@@ -58,7 +58,7 @@ async def everybody(folder: Path, cores: Cores, code: Path, only: Sequence[str])
             found.gateway = gateway = await stack.enter_async_context(fleet(folder, cores, code, tenants))
             answers = partial(_answers, found.files.plain, gateway.port, cores)
             await until(answers, "an answer of ours", gateway.process, gateway.log, 10)
-            found.contenders.append(Contender(OURS, str(code), found.gateway.process, found.gateway.port))
+            found.contenders.append(Contender(OURS, ours.version(code), gateway.process, gateway.port))
         for peer in PEERS:
             if wanted(peer.name, only):
                 await _add(found, peer, subfolder(folder, peer.name), stack)

@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 
+from dev import commands
+
 from .control_plane import ControlPlane
 from .objects import SYSTEM_NAMESPACE
 from .processes import Command, Running, free_port, running, until
@@ -22,6 +24,19 @@ SOURCE = ROOT / "operator"
 def code() -> Path:
     """Where `tunefleet` is imported from: the compiled form when `make compiled` has made it."""
     return COMPILED if (COMPILED / "built").exists() else SOURCE
+
+
+PROGRAM = Path(sys.executable).with_name("tunefleet-gateway")
+
+
+def environment(path: Path) -> dict[str, str]:
+    """What makes the program take its code from there."""
+    return {"PYTHONPATH": os.pathsep.join([str(path), str(ROOT)])}
+
+
+def version(path: Path) -> str:
+    """As the program says it: with whether it is compiled."""
+    return commands.run([PROGRAM, "--version"], env=environment(path)).strip()
 
 
 @dataclass(frozen=True)
@@ -57,12 +72,12 @@ async def gateway(
     fleet_key.write_bytes(b"fleet key of the benchmark")
     port, admin_port, audit, log = free_port(), free_port(), folder / "audit.jsonl", folder / "gateway.log"
     command = Command.of(
-        *(Path(sys.executable).with_name("tunefleet-gateway"), "--auth", "keys"),
+        *(PROGRAM, "--auth", "keys"),
         *("--keys-namespace", SYSTEM_NAMESPACE, "--audit", audit),
         *("--host", "127.0.0.1", "--port", str(port), "--admin-port", str(admin_port)),
         *("--kubeconfig", plane.write_kubeconfig(folder / "kubeconfig"), "--fleet-key-file", fleet_key),
         *("--max-connections", "12000", *more),
-        PYTHONPATH=os.pathsep.join([str(path), str(ROOT)]),
+        **environment(path),
     )
     async with running(command, log, on) as process:
         made = Gateway(process, port, admin_port, audit, log)

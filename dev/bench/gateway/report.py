@@ -95,6 +95,8 @@ def faults(samples: Sequence[Sample], latencies: Sequence[Latency]) -> dict[str,
 
 def show(figures: Mapping[str, Any], console: Console) -> None:
     """Print the tables."""
+    for name, version in figures["versions"].items():
+        console.print(f"{name}: {version}", highlight=False)
     console.print(_table("CPU time a request, µs", figures, "request_cpu_us", "request_cpu_ratio", 1.0))
     console.print(_table("CPU time a server-sent event, µs", figures, "event_cpu_us", "event_cpu_ratio", 1.0))
     console.print(_table("p99 added at 1,000 requests/s, ms", figures, "p99_added_seconds", "p99_added_ratio", 1e3))
