@@ -113,7 +113,7 @@ async def test_its_answers_are_whole_streamed_or_not(llama: Llama, monkeypatch: 
         stream = await asking.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True})
         chunks = [chunk async for chunk in stream]
         assert chunks[-1].usage is not None
-        assert chunks[-1].usage.completion_tokens == answer.usage.completion_tokens
+        assert chunks[-1].usage.prompt_tokens == answer.usage.prompt_tokens
         completion = await asking.completions.create(model="tiny-chat", prompt="Hello", max_tokens=4)
         assert completion.model == MODEL
 
