@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from dev.bench.figures import write_figures
+from dev.locks import alone
 from dev.steps import reported
 
 from . import ours
@@ -45,7 +46,7 @@ def main(quick: bool, only: tuple[str, ...], code: Path | None) -> None:
     """Measure, show, write."""
     console = Console()
     allow_many_files()
-    with reported():
+    with reported(), alone(folder("gateway") / "lock", "another benchmark of the gateway runs"):
         figures = asyncio.run(measure(QUICK if quick else FULL, (code or ours.code()).absolute(), only, console))
     show(figures, console)
     console.print(f"written: {write_figures('gateway', figures)}")

@@ -6,7 +6,7 @@ A real API server would say the same: the gateway only reads it, and nothing of 
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +69,7 @@ class ApiServer:
             if "watch" in request.query:
                 return await self._watch(kind, wanted, request)
             items = [obj for (namespace, _), obj in self._objects[kind].items() if wanted in (None, namespace)]
-            return web.json_response({"metadata": {"resourceVersion": str(self._version)}, "items": items})
+            return web.json_response(_page(items, request.query, self._version))
 
         return handle
 
@@ -89,6 +89,13 @@ class ApiServer:
                     await response.write(json.dumps(event).encode() + b"\n")
         finally:
             self._watches[kind].discard(queue)
+
+
+def _page(items: Sequence[Json], query: Mapping[str, str], version: int) -> Json:
+    """The part of a list that is asked for; the token that continues it is how many came before."""
+    start, limit = int(query.get("continue", 0)), int(query.get("limit", len(items)))
+    rest = {"continue": str(start + limit)} if start + limit < len(items) else {}
+    return {"metadata": {"resourceVersion": str(version), **rest}, "items": items[start : start + limit]}
 
 
 @dataclass

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from dev import settings
 from dev.bench.figures import write_figures
+from dev.locks import alone
 from dev.steps import reported, skipped, step
 from tunefleet.api.names import ENGINE_PORT
 
@@ -114,7 +115,7 @@ def table_of(found: dict[str, Any]) -> Table:
 def main(only: tuple[str, ...], code: Path | None) -> None:
     """Measure, show, write."""
     console = Console()
-    with reported():
+    with reported(), alone(folder("gateway-failures") / "lock", "the failures of the gateway are being measured"):
         found, absent = asyncio.run(measure((code or ours.code()).absolute(), only))
     console.print(table_of(found))
     for name, why in absent.items():

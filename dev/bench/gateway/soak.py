@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from dev.bench.figures import write_figures
+from dev.locks import alone
 from dev.steps import reported, step
 
 from . import objects, ours
@@ -211,7 +212,11 @@ def main(minutes: float, code: Path | None) -> None:
     """Run, show, write."""
     console = Console()
     allow_many_files()
-    with reported(), step(f"{minutes:g} minutes of mixed requests"):
+    with (
+        reported(),
+        alone(folder("soak") / "lock", "another soak runs"),
+        step(f"{minutes:g} minutes of mixed requests"),
+    ):
         figures = asyncio.run(soak(minutes, (code or ours.code()).absolute()))
     for name, value in figures.items():
         if name not in ("samples_mb", "failed"):
