@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dev.servers.packages import PythonPackage
 
-PACKAGE = PythonPackage("xllamacpp", "2026.10.11549", ("gguf==0.19.0",))
+PACKAGE = PythonPackage("xllamacpp", "2026.10.11549", others=("gguf==0.19.0",))
 SCRIPT = Path(__file__).parent / "llama_cpp_server.py"
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev import commands
@@ -22,7 +22,7 @@ class PythonPackage:
 
     name: str
     version: str
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = field(default=(), kw_only=True)
     """Further packages in the same environment, NAME==VERSION."""
 
     def install(self, target: Path) -> None:
