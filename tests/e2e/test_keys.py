@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -135,12 +134,11 @@ def _fleet_secret(shell: Shell) -> dict[str, Any]:
     found = json.loads(
         shell.kubectl("get", "secret", "tunefleet-fleet", "-n", SYSTEM_NAMESPACE, "-o", "json", quiet=True)
     )
-    data = {"gatewayKey": b64decode(found["data"]["gatewayKey"]).decode()}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "tunefleet-fleet", "namespace": NAMESPACE},
-        "stringData": data,
+        "data": {"gatewayKey": found["data"]["gatewayKey"]},
     }
 
 
