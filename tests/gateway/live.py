@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from tunefleet.api.names import AGENT_PORT, ENGINE_PORT
 from tunefleet.gateway.parent import command
 
-from .fake_agent import agent
+from .fake_agent import FakeAgent, agent
 from .fake_api import FakeApi
 from .harness import FLEET_KEY, Client, Engine, Script, say_ok
 from .test_process import BASE, adapter, digest, endpoint, exact, free_port, pod
@@ -31,6 +31,7 @@ class Live:
 
     process: asyncio.subprocess.Process
     engine: Engine
+    agent: FakeAgent
     session: aiohttp.ClientSession
     port: int
     admin_port: int
@@ -97,7 +98,7 @@ async def live(directory: Path, *arguments: str, script: Script = say_ok) -> Asy
     upstream = Engine(script)
     loaded = {exact(1): digest(1)}
     api = FakeApi()
-    async with TestServer(api.app(), host="127.0.0.1") as server_of_api, agent(ip, AGENT_PORT, loaded=loaded):
+    async with TestServer(api.app(), host="127.0.0.1") as server_of_api, agent(ip, AGENT_PORT, loaded=loaded) as spoken:
         server = await asyncio.start_server(upstream.serve, ip, ENGINE_PORT)
         here = pod()
         here["status"]["podIP"] = ip
@@ -121,7 +122,7 @@ async def live(directory: Path, *arguments: str, script: Script = say_ok) -> Asy
             )  # fmt: skip
         try:
             async with aiohttp.ClientSession() as session:
-                now = Live(process, upstream, session, *ports, log)
+                now = Live(process, upstream, spoken, session, *ports, log)
                 try:
                     await now.ready()
                     yield now

@@ -321,6 +321,14 @@ class ClientConnection:
 
     # --- the end
 
+    def end(self) -> None:
+        """The drain is over: who still waits for an engine is told so, whatever runs is broken off."""
+        exchange = self._exchange
+        if exchange is not None and exchange.waits:
+            exchange.timed_out()
+        if self._exchange is not None or self._phase != _CLOSING:
+            self.close()
+
     def close(self) -> None:
         """Break off whatever still runs."""
         self._abandon()

@@ -62,7 +62,7 @@ class Server:
                     await self._listeners.close()
                 await self.connections.all_gone()
         for connection in self.connections:
-            connection.close()
+            connection.end()
         self._state.pool.close()
 
     def renew(self) -> None:
