@@ -344,10 +344,13 @@ class ClientConnection:
             out.resume_reading()
         if out.is_closing():
             return
-        if out.can_write_eof():
-            out.write_eof()
-        else:  # TLS says itself where the end is
+        if not out.can_write_eof():  # TLS says itself where the end is
             out.close()
+            return
+        try:
+            out.write_eof()
+        except OSError:  # the client has reset the connection, and the loop has not told us yet
+            out.abort()
 
     def _abandon(self) -> None:
         exchange = self._exchange
