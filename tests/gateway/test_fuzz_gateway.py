@@ -120,6 +120,7 @@ def test_engines_get_the_requests_that_we_read_and_no_others(data: list[bytes]) 
     data = [*data, CLOSING]
     found, refused, _ = read_requests(data)
     assume(refused or (found and not found[-1].head.keep_alive))  # else the last one is a part of another's body
+    assume(all(one.head.method != "HEAD" for one in found))  # whose answers look unfinished to who did not ask
     wire = Wire()
     got = llhttp_responses([asyncio.run(exchanged(wire, data))])
     expected = iter([(one.head.target, spliced(one.body)) for one in found])

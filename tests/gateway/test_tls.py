@@ -15,6 +15,7 @@ from tunefleet.gateway.tls import Tls, TlsFiles, expiry
 
 from .certificates import Authority, Mounted
 from .harness import ASK, CHAT, MODEL, Call, Client, Gateway, engine, gateway, get, post
+from .live import live
 
 ANSWER = (
     b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",'
@@ -215,6 +216,30 @@ async def test_a_broken_pair_is_refused_and_the_old_one_stays(
         mounted.put(*mounted.authority.pair(days=10))
         front.server.renew()
         assert tls.expires < before
+
+
+async def test_a_process_follows_its_certificate(mounted: Mounted, tmp_path: Path) -> None:
+    arguments = (f"--tls-cert={mounted.files.certificate}", f"--tls-key={mounted.files.key}")
+    async with live(tmp_path, *arguments) as now:
+
+        async def shown() -> int:
+            reader, writer = await asyncio.open_connection("127.0.0.1", now.port, ssl=trusting(mounted))
+            async with Client(reader, writer) as client:
+                await client.send(post(ASK))
+                assert (await client.response()).status == 200
+                return await serial(client)
+
+        first = await shown()
+        metric = "tunefleet_gateway_certificate_expiry_timestamp_seconds "
+        assert metric in (await now.admin("/metrics"))[1]
+        mounted.put(*mounted.authority.pair())
+
+        async def another() -> bool:
+            return await shown() != first
+
+        await now.until(another)
+        now.terminate()
+        assert await now.ended() == 0
 
 
 def test_expiry(mounted: Mounted) -> None:
