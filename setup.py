@@ -13,6 +13,7 @@ from setuptools import Extension, setup
 GATEWAY = Path("operator/tunefleet/gateway")
 HOT = (
     "access",
+    "admission",
     "audit",
     "balancer",
     "breaker",

@@ -9,13 +9,12 @@ import socket
 import struct
 from typing import Final, cast, final
 
-from .access import ANYONE, Tenant
+from .access import ANYONE
+from .admission import admit, tenant_of
 from .answers import Answer, of_refusal, render
 from .connections import Connections
-from .deadly_fields import refuse_deadly_fields
-from .errors import Refusal, overloaded, too_slow, unknown_model
+from .errors import Refusal, overloaded, too_slow
 from .exchange import Exchange
-from .model_field import find_model
 from .record import Record
 from .request_head import RequestHead
 from .request_reader import Request, RequestReader, Stage
@@ -152,13 +151,13 @@ class ClientConnection:
         record.traceparent = head.traceparent
         try:
             if goes_to_engine(head):
-                exchange = self._open(request, record)
+                exchange = admit(state, self, request, record)
                 self._exchange = exchange
                 self._phase = _EXCHANGING
                 self.heard()
                 exchange.start()
             else:
-                tenant = self._tenant(head) if needs_key(head) else ANYONE
+                tenant = tenant_of(state.access, head) if needs_key(head) else ANYONE
                 record.tenant = tenant
                 answer = answer_here(head, state, tenant)
                 record.status = answer.status
@@ -169,38 +168,11 @@ class ClientConnection:
             self._end(record, refusal)
             self._refuse(refusal, close=refusal.closes or self._closes(head))
 
-    def _open(self, request: Request, record: Record) -> Exchange:
-        """What becomes of a request that an engine answers. Raises Refusal."""
-        head, body = request.head, request.body
-        tenant = self._tenant(head)
-        record.tenant = tenant
-        if head.encoded:
-            raise Refusal(415, "Send the body without Content-Encoding.", "unsupported_encoding")
-        model = find_model(body)
-        refuse_deadly_fields(head.path, model.fields)
-        route = self._state.routes.get(model.name)
-        if route is None or not tenant.sees(route):
-            raise unknown_model(model.name)
-        record.served_name = model.name
-        tenant.begin(record.started, len(body))
-        record.admitted = True
-        return Exchange(self._state, self, request, model, route, record)
-
-    def _tenant(self, head: RequestHead) -> Tenant:
-        """Whose credentials these are; known heads remember it. Raises Refusal."""
-        access = self._state.access
-        tenant = head.tenant
-        if tenant is None or head.tenant_generation != access.generation:
-            tenant = access.tenant_of(head.authorization, head.api_key)
-            head.tenant = tenant
-            head.tenant_generation = access.generation
-        return tenant
-
     def _check_key(self) -> None:
         """Whoever has no key shall not fill the memory with a body that is refused in the end. Raises Refusal."""
         head = self._reader.arriving
         if head is not None and needs_key(head):
-            self._tenant(head)
+            tenant_of(self._state.access, head)
 
     def _closes(self, head: RequestHead) -> bool:
         return self._state.draining or not head.keep_alive
