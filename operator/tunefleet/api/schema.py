@@ -29,6 +29,7 @@ class Schema(PydanticModel):
         extra="ignore",
         use_attribute_docstrings=True,
         json_schema_extra=_with_rules,
+        defer_build=True,  # processes import every kind, and each validates but some; a validator takes 100 KB
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()

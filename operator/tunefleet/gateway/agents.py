@@ -80,7 +80,7 @@ class Agents:
         alive = asyncio.get_running_loop().time()
         while True:
             try:
-                report = await self._ask(pod, etag)
+                etag = self._heard(pod.key, await self._ask(pod, etag))
             except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
                 self._missed(pod, asyncio.get_running_loop().time() - alive, error)
                 etag = ""  # the next answer is to come at once, changed or not
@@ -88,8 +88,6 @@ class Agents:
                 pause = min(2 * pause, LAST_PAUSE)
                 continue
             alive, pause = asyncio.get_running_loop().time(), FIRST_PAUSE
-            self._heard(pod.key, report)
-            etag = report.etag
 
     async def _ask(self, pod: EnginePod, etag: str) -> AdaptersReport:
         if self._session is None:
@@ -101,7 +99,8 @@ class Agents:
         async with self._session.get(url, params=query, headers=headers, raise_for_status=True) as answer:
             return AdaptersReport.model_validate_json(await answer.read())
 
-    def _heard(self, key: Key, report: AdaptersReport) -> None:
+    def _heard(self, key: Key, report: AdaptersReport) -> str:
+        """The report's etag; the report itself is not kept while the next one is waited for."""
         self._on_alive(key)
         held = holdings_of(report)
         news = key in self._pending
@@ -112,6 +111,7 @@ class Agents:
             news = True
         if news:
             self.on_change()
+        return report.etag
 
     def _missed(self, pod: EnginePod, seconds: float, error: Exception) -> None:
         log.info(

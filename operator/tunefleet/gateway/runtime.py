@@ -1,6 +1,7 @@
 """What the process runs on: uvloop, and modules that were compiled when the package was built that way (setup.py)."""
 
 import asyncio
+import ctypes
 import gc
 from collections.abc import Coroutine
 from importlib.metadata import version
@@ -34,5 +35,12 @@ def run(serving: Coroutine[Any, Any, None]) -> None:
 def settle() -> None:
     """Call once what stays has been made: modules and the first table are not looked through for garbage again."""
     gc.collect()
+    _give_back()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 100)
+
+
+def _give_back() -> None:
+    """To the system, what reading thousands of objects took for a moment: glibc keeps it, musl has no such call."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)

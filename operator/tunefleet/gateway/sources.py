@@ -116,6 +116,8 @@ class Sources:
 
     def _build(self) -> None:
         self._agents.follow(_values(self._pods))
+        if not all(watch.synced.is_set() for watch in self._watches()):
+            return  # no request comes before everything is known
         table = build_table(
             _values(self._adapters),
             _values(self._bases),
@@ -128,7 +130,7 @@ class Sources:
         counters = self._state.telemetry.counters
         counters.table_builds += 1
         counters.table_seconds = self._rebuild.seconds
-        if all(watch.synced.is_set() for watch in self._watches()) and self._agents.heard_all:
+        if self._agents.heard_all:
             self.complete.set()
 
 

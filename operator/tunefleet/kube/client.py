@@ -71,7 +71,7 @@ class Client:
     def __init__(self, server: Server) -> None:
         """Within a running loop."""
         connector = aiohttp.TCPConnector(ssl=server.tls or True)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=LONGEST_LINE)
+        self._session = aiohttp.ClientSession(connector=connector, read_bufsize=LONGEST_LINE)
         self._server = server
         self.server = server.url
         """URL of the API server."""

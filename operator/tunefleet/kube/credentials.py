@@ -35,6 +35,7 @@ class Server:
     tls_name: str | None = None
     """The name in its certificate, when that is not the URL's."""
     proxy: str | None = None
+    """URL of what is asked to connect; a pod needs none."""
 
 
 class TokenFile:

@@ -1,6 +1,8 @@
 """What a kubeconfig says, by the Kubernetes library; imported only where one is used."""
 
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
@@ -33,5 +35,11 @@ def _server(configuration: Any) -> Server:
         lambda: token,
         rest.ssl_context,
         configuration.tls_server_name,
-        configuration.proxy,
+        configuration.proxy or _proxy(configuration.host),
     )
+
+
+def _proxy(url: str) -> str | None:
+    """Of HTTPS_PROXY, HTTP_PROXY and NO_PROXY; looked at once, where aiohttp would start a thread for each request."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

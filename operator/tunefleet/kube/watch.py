@@ -128,6 +128,7 @@ class Watch(Generic[T]):
                     present.add(key_of(obj))
                     self._keep(key_of(obj), obj)
                 version = page.resource_version
+                page.items.clear()  # before the next one takes as much memory
         for key in [key for key in self._versions if key not in present]:
             self._forget(key)
         self.synced.set()
