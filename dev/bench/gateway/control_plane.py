@@ -9,10 +9,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import yaml
 from aiohttp import web
 
 from tunefleet.api.names import AGENT_PORT
@@ -135,14 +133,10 @@ class ControlPlane:
     port: int
     agents: dict[str, Agent]
 
-    def write_kubeconfig(self, path: Path) -> Path:
-        """Access to it."""
-        cluster = {"name": "bench", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}
-        context = {"name": "bench", "context": {"cluster": "bench", "user": "bench"}}
-        users = [{"name": "bench", "user": {}}]
-        config = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "bench"}
-        path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))
-        return path
+    @property
+    def url(self) -> str:
+        """Of the API server."""
+        return f"http://127.0.0.1:{self.port}"
 
 
 @asynccontextmanager

@@ -72,10 +72,10 @@ async def gateway(
     fleet_key.write_bytes(b"fleet key of the benchmark")
     port, admin_port, audit, log = free_port(), free_port(), folder / "audit.jsonl", folder / "gateway.log"
     command = Command.of(
-        *(PROGRAM, "--auth", "keys"),
+        *(sys.executable, "-m", "dev.bench.gateway.in_pod", plane.url, "--auth", "keys"),
         *("--keys-namespace", SYSTEM_NAMESPACE, "--audit", audit),
         *("--host", "127.0.0.1", "--port", str(port), "--admin-port", str(admin_port)),
-        *("--kubeconfig", plane.write_kubeconfig(folder / "kubeconfig"), "--fleet-key-file", fleet_key),
+        *("--fleet-key-file", fleet_key),
         *("--max-connections", "12000", *more),
         **environment(path),
     )
