@@ -1,16 +1,20 @@
 """What engines hold, as their agents say it."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from tunefleet.engine.adapters_api import AdaptersReport
 from tunefleet.gateway import agents as agents_module
 from tunefleet.gateway.agents import Agents
 from tunefleet.plan.facts import Key
 from tunefleet.plan.route_table import EnginePod, Holdings
+from tunefleet.plan.routing import holdings_of
 
 from .fake_agent import FakeAgent, agent
 from .harness import BASE_ENGINE_NAME, ENGINE_NAME, FLEET_KEY
@@ -65,6 +69,22 @@ async def test_a_report_and_its_changes() -> None:
         assert poll.agents.reports == {KEY: Holdings(BASE_ENGINE_NAME, True, {})}
         assert [await spoken.asked.get(), await spoken.asked.get()] == [None, "boot-1"]
         assert [await poll.alive.get(), await poll.alive.get()] == [KEY, KEY]
+
+
+async def test_a_report_is_not_kept_while_the_next_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[weakref.ref[AdaptersReport]] = []
+
+    def reduced(report: AdaptersReport) -> Holdings:
+        reports.append(weakref.ref(report))
+        return holdings_of(report)
+
+    monkeypatch.setattr(agents_module, "holdings_of", reduced)
+    async with agent(loaded={ENGINE_NAME: DIGEST}) as spoken, polling(spoken.port) as poll:
+        poll.agents.follow([pod()])
+        await poll.change()
+        assert [await spoken.asked.get(), await spoken.asked.get()] == [None, "boot-1"]
+        gc.collect()
+        assert [report() for report in reports] == [None]
 
 
 async def test_a_report_that_says_the_same_is_no_change() -> None:
