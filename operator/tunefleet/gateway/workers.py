@@ -1,7 +1,7 @@
 """Several workers on one public port: a parent that starts them, starts them again, and ends them together.
 
 Each worker is a whole gateway of its own. The kernel deals out connections among those that listen (SO_REUSEPORT), so
-the parent touches no request. It holds the port, bound and not listening, so that nobody else takes it meanwhile.
+the parent touches no request. It binds to the port without listening, so that one that is taken is told at once.
 """
 
 import asyncio
