@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +92,10 @@ def _kubeconfig(host: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def live(directory: Path, *arguments: str, script: Script = say_ok) -> AsyncIterator[Live]:
-    """A gateway with these arguments, ready to serve MODEL; ended with the test."""
+async def live(
+    directory: Path, *arguments: str, script: Script = say_ok, objects: Iterable[tuple[str, dict[str, Any]]] = ()
+) -> AsyncIterator[Live]:
+    """A gateway with these arguments, ready to serve MODEL; ended with the test. `objects`: further ones, by kind."""
     ip = f"127.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250}.{next(_addresses)}"  # of this test alone
     upstream = Engine(script)
     loaded = {exact(1): digest(1)}
@@ -107,6 +109,7 @@ async def live(directory: Path, *arguments: str, script: Script = say_ok) -> Asy
             ("LoRAAdapter", adapter(1)),
             ("InferenceEndpoint", endpoint()),
             ("Pod", here),
+            *objects,
         ):
             api.put(kind, obj)
         (directory / "kubeconfig").write_text(json.dumps(_kubeconfig(str(server_of_api.make_url("")))))
