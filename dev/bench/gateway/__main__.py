@@ -22,7 +22,7 @@ from . import ours
 from .contenders import OURS, everybody
 from .measure import Effort, latencies, memory, samples
 from .peers import PEERS
-from .processes import allow_many_files, cores, folder
+from .processes import allow_many_files, cores, folder, go_first
 from .report import figures_of, show
 
 FULL = Effort(rounds=5, seconds=1.8, latency_rounds=10, latency_seconds=2.0)
@@ -46,6 +46,7 @@ def main(quick: bool, only: tuple[str, ...], code: Path | None) -> None:
     """Measure, show, write."""
     console = Console()
     allow_many_files()
+    console.print(f"niceness of all: {go_first()}", highlight=False)
     with reported(), alone(folder("gateway") / "lock", "another benchmark of the gateway runs"):
         figures = asyncio.run(measure(QUICK if quick else FULL, (code or ours.code()).absolute(), only, console))
     show(figures, console)

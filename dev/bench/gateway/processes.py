@@ -19,6 +19,8 @@ from dev.bench.figures import OUTPUT
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0
+FIRST = -15
+"""Niceness of everything that is measured, where it may have one: neighbours then disturb less."""
 FILES = 70_000
 """haproxy wants two for each of 30,000 connections."""
 
@@ -46,6 +48,13 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, max(FILES, hard)))
     except (ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def go_first(niceness: int = FIRST) -> int:
+    """This process and those that it starts run before the machine's others, where it may; gives its niceness."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @dataclass(frozen=True)

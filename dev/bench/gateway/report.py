@@ -1,5 +1,6 @@
 """The benchmark's tables for people and its keys for machines."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -47,7 +48,12 @@ def figures_of(
         "versions": {one.name: one.version for one in field.contenders},
         "left_out": field.absent,
         "cores": asdict(field.cores),
-        "machine": {"kernel": platform.release(), "python": platform.python_version()},
+        "machine": {
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+            "niceness": os.getpriority(os.PRIO_PROCESS, 0),
+            "load_average": os.getloadavg(),
+        },
         "samples": [asdict(one) | {"micros": one.micros} for one in samples],
     }
 
