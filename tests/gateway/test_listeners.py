@@ -16,7 +16,7 @@ class Greeter(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.write(b"hello")
-        transport.close()
+        asyncio.get_running_loop().call_soon(transport.close)
 
 
 async def listening() -> Listeners:
