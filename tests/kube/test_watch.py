@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tunefleet.kube import watch as watch_module
-from tunefleet.kube.client import Client
+from tunefleet.kube.client import Client, Listing
 from tunefleet.kube.credentials import Server
 from tunefleet.kube.resources import RESOURCES
 from tunefleet.kube.watch import ObjectKey, Watch, backoff
@@ -130,6 +130,21 @@ async def following(server: ApiServer, **options: Any) -> AsyncIterator[Followed
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def test_a_page_is_let_go_before_the_next_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+
+    async def pages(client: Client, *args: Any) -> AsyncIterator[Listing]:
+        async for page in list_in_pages(client, *args):
+            yield page
+            kept.append(len(page.items))
+
+    list_in_pages = Client.pages
+    monkeypatch.setattr(Client, "pages", pages)
+    async with following(ApiServer([obj(name, 1) for name in "abcdef"], page=2)) as followed:
+        assert [name for name, _ in await followed.next(6)] == list("abcdef")
+    assert kept[:2] == [0, 0]
 
 
 async def test_a_list_then_its_changes() -> None:
