@@ -2,21 +2,27 @@
 
 import asyncio
 import ssl
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from aiohttp import ClientConnectorCertificateError, web
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
+from dev.shell import Shell
 from tests.gateway.certificates import Authority
 from tunefleet.kube import client as client_module
 from tunefleet.kube.client import Client
 from tunefleet.kube.credentials import NoClusterError, in_pod, of_pod
-from tunefleet.kube.resources import RESOURCES
+from tunefleet.kube.resources import RESOURCES, Resource
 
 SECRET = RESOURCES["Secret"]
+REVIEWS = Resource("authentication.k8s.io/v1", "selfsubjectreviews", namespaced=False)
+"""The API server says who asks."""
 
 
 class Account:
@@ -147,3 +153,24 @@ async def test_a_pod_connects_as_its_account_and_a_kubeconfig_comes_first(
     await asyncio.to_thread(empty.write_text, "{}")
     with pytest.raises(NoClusterError):
         await Client.connect(str(empty))
+
+
+def _authority(cluster: Mapping[str, str], kubeconfig: Path) -> bytes:
+    """As the kubeconfig says; the API server that the tests start signs for itself, in a file."""
+    if data := cluster.get("certificate-authority-data"):
+        return b64decode(data)
+    return (kubeconfig.parent / "certificates" / "apiserver.crt").read_bytes()
+
+
+@pytest.mark.apiserver
+async def test_a_real_api_server_knows_the_account(
+    account: Account, kubeconfig: Path, kubectl: Shell, namespace: str
+) -> None:
+    cluster = yaml.safe_load(await asyncio.to_thread(kubeconfig.read_text))["clusters"][0]["cluster"]
+    kubectl.kubectl("create", "serviceaccount", "gateway", "-n", namespace)
+    account.token.write_text(kubectl.kubectl("create", "token", "gateway", "-n", namespace))
+    account.ca.write_bytes(_authority(cluster, kubeconfig))
+    url = URL(cluster["server"])
+    async with Client(of_pod(service(url.host or "", url.port or 0), account.folder)) as client:
+        review = await client.create(REVIEWS, None, {"apiVersion": REVIEWS.api_version, "kind": "SelfSubjectReview"})
+    assert review["status"]["userInfo"]["username"] == f"system:serviceaccount:{namespace}:gateway"
