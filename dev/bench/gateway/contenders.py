@@ -44,7 +44,7 @@ class Field:
     contenders: list[Contender] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     """Why a peer is not there, by name."""
-    gateway: ours.Gateway | None = None
+    engine: Running | None = None
 
 
 @asynccontextmanager
@@ -53,9 +53,9 @@ async def everybody(folder: Path, cores: Cores, code: Path, only: Sequence[str])
     tenants = objects.tenants(TENANTS)
     found = Field(cores, write_all(folder, MODELS, tenants))
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(engine(folder, cores))
+        found.engine = await stack.enter_async_context(engine(folder, cores))
         if wanted(OURS, only):
-            found.gateway = gateway = await stack.enter_async_context(fleet(folder, cores, code, tenants))
+            gateway = await stack.enter_async_context(fleet(folder, cores, code, tenants))
             answers = partial(_answers, found.files.plain, gateway.port, cores)
             await until(answers, "an answer of ours", gateway.process, gateway.log, 10)
             found.contenders.append(Contender(OURS, ours.version(code), gateway.process, gateway.port))

@@ -16,6 +16,7 @@ from tunefleet.api.names import ENGINE_PORT
 from .bodies import EVENTS
 from .contenders import ENGINES, OURS, Contender, Field
 from .native import Load, Outcome, held_open, send
+from .processes import in_real_time
 
 REQUESTS_A_SECOND = 1000.0
 LATENCY_CONNECTIONS = 64
@@ -140,15 +141,20 @@ async def _sample(field: Field, contender: Contender, point: Point, seconds: flo
 
 async def latencies(field: Field, effort: Effort, console: Console) -> list[Latency]:
     """At a constant rate; the engine alone in each round too."""
-    found = []
+    assert field.engine is not None
+    measured = [contender for contender in field.contenders if not contender.slow]
+    targets = [(DIRECT, ENGINE_PORT, ENGINES[0]), *((one.name, one.port, "127.0.0.1") for one in measured)]
     load = Load(field.files.plain, LATENCY_CONNECTIONS, REQUESTS_A_SECOND)
-    for number in range(effort.latency_rounds):
-        targets = [(c.name, c.port, "127.0.0.1") for c in field.contenders if not c.slow]
-        for name, port, address in [(DIRECT, ENGINE_PORT, ENGINES[0]), *targets]:
-            outcome = await send(load, port, effort.latency_seconds, field.cores.others, address)
-            found.append(Latency(name, number, outcome))
-        told = "  ".join(f"{one.name} {one.outcome.p99 * 1e3:.2f}" for one in found[-1 - len(targets) :])
-        console.print(f"[dim]p99 at {REQUESTS_A_SECOND:.0f}/s, ms[/] {told}", highlight=False)
+    found = []
+    with in_real_time(field.engine, *(one.process for one in measured)):
+        for number in range(effort.latency_rounds):
+            turn = []
+            for name, port, address in targets:
+                outcome = await send(load, port, effort.latency_seconds, field.cores.others, address)
+                turn.append(Latency(name, number, outcome))
+            told = "  ".join(f"{one.name} {one.outcome.p99 * 1e3:.2f}" for one in turn)
+            console.print(f"[dim]p99 at {REQUESTS_A_SECOND:.0f}/s, ms[/] {told}", highlight=False)
+            found += turn
     return found
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from dev import commands
 from dev.bench.figures import OUTPUT
 
+from .processes import Running, as_nice_as_this, in_real_time
+
 SOURCES = Path(__file__).parent
 BINARIES = OUTPUT / "bin"
 FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror")
@@ -73,9 +75,13 @@ class Load:
 
 
 async def send(load: Load, port: int, seconds: float, on: Iterable[int], address: str = "127.0.0.1") -> Outcome:
-    """Send it for so long, from these cores. Raises RuntimeError when the load could not connect."""
+    """Send it for so long, from these cores; with a rate in real time, where it may.
+
+    Raises RuntimeError when the load could not connect.
+    """
     process = await _start(load.words(port, seconds, address), on)
-    said, error = await process.communicate()
+    with in_real_time(*([Running(process.pid)] if load.rate else [])):
+        said, error = await process.communicate()
     if process.returncode:
         raise RuntimeError(f"the load failed: {error.decode().strip()}")
     return Outcome(**json.loads(said))
@@ -100,7 +106,11 @@ async def held_open(load: Load, port: int, on: Iterable[int], limit: float = 120
 async def _start(words: list[str], on: Iterable[int]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     pinned = ("taskset", "-c", ",".join(map(str, on)), *words)
-    return await asyncio.create_subprocess_exec(*pinned, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(
+        *pinned, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    )
+    as_nice_as_this(process.pid)
+    return process
 
 
 def write_requests(path: Path, requests: Iterable[bytes]) -> Path:

@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,12 @@ def go_first(niceness: int = FIRST) -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
+def as_nice_as_this(pid: int) -> None:
+    """Give a process with a session of its own this one's niceness: the scheduler's groups of sessions have one too."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 @dataclass(frozen=True)
 class Running:
     """A process and its children."""
@@ -71,6 +77,13 @@ class Running:
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     found += map(int, (task / "children").read_text().split())
         return tuple(found)
+
+    def schedule(self, policy: int) -> None:
+        """All its threads by this policy of the scheduler, SCHED_RR or SCHED_OTHER, where they may be."""
+        for pid in self.tree():
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    os.sched_setscheduler(int(task.name), policy, os.sched_param(int(policy == os.SCHED_RR)))
 
     def cpu_seconds(self) -> float:
         """User and system time of the tree so far, by the kernel's nanosecond clocks of processes."""
@@ -96,6 +109,18 @@ class Running:
     def open_files(self) -> int:
         """File descriptors of the process itself."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+
+@contextlib.contextmanager
+def in_real_time(*processes: Running) -> Iterator[None]:
+    """During the block they run before whatever is not, where they may: for loads that leave the cores mostly idle."""
+    for process in processes:
+        process.schedule(os.SCHED_RR)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.schedule(os.SCHED_OTHER)
 
 
 @dataclass(frozen=True)
@@ -125,6 +150,7 @@ async def running(command: Command, log: Path, on: Sequence[int]) -> AsyncIterat
             env={**os.environ, **command.env},
             start_new_session=True,
         )
+        as_nice_as_this(process.pid)
         try:
             yield Running(process.pid)
         finally:
