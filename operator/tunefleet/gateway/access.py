@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RETRY_CONCURRENT: Final = 1.0
 """Retry-After, in seconds, when as many requests run as may: when one ends, nobody knows."""
+MAX_SEEN: Final = 512
+"""Served names of which a tenant remembers whether it sees them; each takes about 150 bytes."""
 _BEARER: Final = b"Bearer "
 _REQUESTS: Final = (
     b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %b\r\n"
@@ -48,15 +50,15 @@ class Tenant:
         self.sees_all = True
         """Whether every model exists for it."""
         self.policy = ApiKeyPolicy()
-        self._names: frozenset[str] = frozenset()
-        """Served names that need no further look."""
+        self._seen: dict[str, tuple[Route, bool]] = {}
+        """What it was found to see, by served name; of the very routes of the table, so another table is looked at
+        anew."""
 
     def follow(self, policy: ApiKeyPolicy, now: float) -> None:
         """Another policy from now on; what was used of the limits stays used."""
         self.policy = policy
         self.sees_all = policy.models is None
-        plain = [rule for rule in policy.models or () if not rule.namespaces and not rule.selector.match_labels]
-        self._names = frozenset([name for rule in plain for name in rule.names if not name.endswith("*")])
+        self._seen.clear()
         requests, tokens = policy.requests_per_minute or 0, policy.tokens_per_minute or 0
         self.limits.limit(requests, tokens, policy.max_concurrent_requests or 0, now)
         self.limited = bool(requests or tokens)
@@ -64,9 +66,16 @@ class Tenant:
 
     def sees(self, route: Route) -> bool:
         """Whether the model exists for this tenant."""
-        if self.sees_all or route.served_name in self._names:
+        if self.sees_all:
             return True
-        return allows(self.policy, route.served_name, route.namespace, route.labels)
+        known = self._seen.get(route.served_name)
+        if known is not None and known[0] is route:
+            return known[1]
+        seen = allows(self.policy, route.served_name, route.namespace, route.labels)
+        if len(self._seen) >= MAX_SEEN:
+            self._seen.clear()
+        self._seen[route.served_name] = (route, seen)
+        return seen
 
     def begin(self, now: float, body_bytes: int) -> None:
         """A request goes on its way. Raises Refusal (429, Retry-After) when a limit is reached.
