@@ -135,7 +135,8 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit
 lock: $(VENV)/installed ## Resolve requirements/ anew from pyproject.toml
 	$(LOCK) --extra dev -o requirements/dev.txt
 	for input in build compile; do $(BIN)/uv pip compile requirements/$$input.in --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements/$$input.txt; done
-	for extra in operator gateway agent; do $(LOCK) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt; done
+	for extra in operator agent; do $(LOCK) --extra $$extra -c requirements/dev.txt -o requirements/$$extra.txt; done
+	$(LOCK) --extra gateway --extra otel -c requirements/dev.txt -o requirements/gateway.txt  # the image can send spans
 
 .PHONY: clean
 clean: ## Remove what was built in the checkout (not the cache outside it)
