@@ -19,13 +19,15 @@ _LEAVING: Final = re.compile(
     rb"|anthropic-version|anthropic-beta):[^\r]*\r\n",
     re.IGNORECASE | re.MULTILINE,
 )
-_STAYING: Final = re.compile(rb"^(?:set-cookie|openai-organization|openai-project):[^\r]*\r\n", re.I | re.M)
+_STAYING: Final = re.compile(
+    rb"^(?:set-cookie|openai-organization|openai-project):[^\r]*\r\n", re.IGNORECASE | re.MULTILINE
+)
 """The provider's cookies are no concern of clients, nor is whose account it is."""
 
 
 def outgoing_start(head: RequestHead, pod: Pod) -> bytes:
     """The request line with the path below the upstream's base URL, its Host, and the lines that may leave."""
-    path = head.target[len(API) :] if head.target.startswith(API) else head.target
+    path = head.target.removeprefix(API)
     lines = b"".join(_LEAVING.findall(head.kept))
     return b"%b %b%b HTTP/1.1\r\n%b%b" % (head.method.encode(), pod.prefix, path, pod.host_line, lines)
 

@@ -45,4 +45,3 @@ def draw(targets: Sequence[Target], point: int) -> Target | None:
             return draw([other for other in targets if other is not target], rest // target.weight)
         rest -= length
     return None
-
