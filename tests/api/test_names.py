@@ -27,6 +27,7 @@ LITERALS = {
     "MANAGED_BY": "app.kubernetes.io/managed-by",
     "MANAGER": "tunefleet",
     "GATEWAY_ACCOUNT": "tunefleet-gateway",
+    "KEYS_NAMESPACE": "tunefleet-keys",
     "ENGINE_PORT": 8000,
     "AGENT_PORT": 8001,
     "MAX_NAME": 63,
