@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tunefleet.gateway.access import ANYONE
 from tunefleet.gateway.errors import EngineProtocolError, Refusal
 from tunefleet.gateway.head_cache import MAX_BYTES, MAX_HEADS, HeadCache
 from tunefleet.gateway.request_head import RequestHead, parse_head
@@ -29,6 +30,14 @@ LINES = [
     b"Authorization: Bearer b",
     b"x-request-id: one",
     b"x-request-id: two",
+    b"X-Request-ID:three",
+    b"x-request-id: two words",
+    b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    b"Traceparent: 00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+    b"traceparent: 00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0X",
+    b"tracestate: a=b",
+    b"X: traceparent: 00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+    b"Connection: traceparent, x-request-id",
     b"Expect: 100-continue",
     b"X",
     b"",
@@ -36,7 +45,7 @@ LINES = [
 HEADS = st.builds(
     lambda first, lines: b"\r\n".join([first, b"Host: h", *lines, b"", b""]),
     st.sampled_from(FIRST),
-    st.lists(st.sampled_from(LINES), max_size=3),
+    st.lists(st.sampled_from(LINES), max_size=4),
 )
 
 
@@ -71,7 +80,7 @@ def read(raw: bytes, cache: HeadCache | None = None) -> object:
 def test_requests_are_read_as_without_it(heads: list[bytes]) -> None:
     cache = HeadCache()
     for raw in heads + heads:
-        assert read(raw, cache) == read(raw)
+        assert read(raw, cache) == read(raw), raw
 
 
 STATUS = [b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.0 200 OK", b"HTTP/1.1 503 Busy"]
@@ -108,11 +117,33 @@ def test_only_what_comes_again_is_remembered() -> None:
     cache = HeadCache()
     known = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
     assert cache.parse(known % 5)[0] is cache.parse(known % 123)[0]
-    passing = b"POST / HTTP/1.1\r\nHost: h\r\nx-request-id: a\r\nContent-Length: 5\r\n\r\n"
+    passing = b"POST / HTTP/1.1\r\nHost: h\r\ntracestate: a=b\r\nContent-Length: 5\r\n\r\n"
     large = b"POST / HTTP/1.1\r\nHost: h\r\nX: %b\r\nContent-Length: 5\r\n\r\n" % (b"a" * MAX_BYTES)
     for raw in (passing, large):
         assert cache.parse(raw)[0] is not cache.parse(raw)[0]
     assert len(cache) == 1
+
+
+def test_a_head_is_remembered_without_the_name_and_the_trace_of_its_request() -> None:
+    cache = HeadCache()
+    raw = (
+        b"POST / HTTP/1.1\r\nHost: h\r\nX: 1\r\ntraceparent: 00-%032x-b7ad6b7169203331-01\r\nx-request-id: id-%d\r\n"
+        b"Y: 2\r\nContent-Length: %d\r\n\r\n"
+    )
+    for number in range(1, 100):
+        head, length = cache.parse(raw % (number, number, number))
+        assert (head.request_id, length) == (b"id-%d" % number, number)
+        assert head.kept == b"Host: h\r\nX: 1\r\ntraceparent: 00-%032x-b7ad6b7169203331-01\r\nY: 2\r\n" % number
+    assert len(cache) == 1
+
+
+def test_credentials_are_looked_up_once_for_each_key() -> None:
+    cache = HeadCache()
+    raw = b"POST / HTTP/1.1\r\nHost: h\r\nAuthorization: %b\r\nx-request-id: %d\r\nContent-Length: 5\r\n\r\n"
+    for number in range(3):
+        cache.parse(raw % (b"a", number))[0].tenant = ANYONE
+    assert cache.parse(raw % (b"a", 9))[0].tenant is ANYONE
+    assert cache.parse(raw % (b"b", 9))[0].tenant is None
 
 
 def test_it_does_not_grow_without_end() -> None:

@@ -37,15 +37,16 @@ _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
-_Lines = dict[bytes, list[bytes]]
+Lines = dict[bytes, list[bytes]]
+"""Values of the lines that mean something, by lower-case name."""
 
 
 @final
 class RequestHead:
     """What a proxy must know of a head, and the lines that it passes on. Never changed, and shared between requests."""
 
-    def __init__(self, method: str, target: bytes, minor: int, lines: _Lines, kept: bytes) -> None:
-        """`lines`: those that mean something, by lower-case name. `kept`: those that go on. Raises Refusal."""
+    def __init__(self, method: str, target: bytes, minor: int, lines: Lines, kept: bytes) -> None:
+        """`kept`: the lines that go on. Raises Refusal."""
         connection = _tokens(lines[b"connection"]) if b"connection" in lines else frozenset()
         self.method = method
         self.target = target
@@ -91,17 +92,22 @@ def parse_head(raw: bytes) -> tuple[RequestHead, int]:
 
     Raises Refusal for what is malformed or not supported.
     """
+    method, target, minor, lines, kept = split_head(raw)
+    return RequestHead(method, target, minor, lines, kept), _content_length(lines)
+
+
+def split_head(raw: bytes) -> tuple[str, bytes, int, Lines, bytes]:
+    """What a RequestHead is made of. Raises Refusal."""
     match = _HEAD.fullmatch(raw)
     if match is None:
         raise malformed("The request head is not well-formed HTTP/1.1.")
     method, target, minor, block = match.groups()
-    lines: _Lines = {}
+    lines: Lines = {}
     kept = _sift(block, lines)
-    head = RequestHead(method.decode("ascii"), target, int(minor), lines, kept)
-    return head, _content_length(lines)
+    return method.decode("ascii"), target, int(minor), lines, kept
 
 
-def _sift(block: bytes, lines: _Lines) -> bytes:
+def _sift(block: bytes, lines: Lines) -> bytes:
     """Collect the lines that mean something, by lower-case name; the block without those that stop here."""
     kept, end = [], 0
     for match in _MEANT.finditer(block):
@@ -127,7 +133,7 @@ def _without(kept: bytes, connection: frozenset[bytes]) -> bytes:
     return re.sub(rb"(?im)^(?:" + pattern + rb"):[^\r]*\r\n", b"", kept)
 
 
-def _content_length(lines: _Lines) -> int:
+def _content_length(lines: Lines) -> int:
     values = lines.get(b"content-length", [])
     if not values:
         return 0
@@ -138,7 +144,7 @@ def _content_length(lines: _Lines) -> int:
     return int(values[0])
 
 
-def _chunked(lines: _Lines, minor: int) -> bool:
+def _chunked(lines: Lines, minor: int) -> bool:
     values = lines.get(b"transfer-encoding", [])
     if not values:
         return False
@@ -147,21 +153,21 @@ def _chunked(lines: _Lines, minor: int) -> bool:
     return True
 
 
-def _expects_continue(lines: _Lines, minor: int) -> bool:
+def _expects_continue(lines: Lines, minor: int) -> bool:
     values = lines.get(b"expect", [])
     if any(value.lower() != b"100-continue" for value in values):
         raise Refusal(417, "Only 'Expect: 100-continue' is understood.", "expectation_failed", closes=True)
     return bool(values) and minor == 1
 
 
-def _has_host(lines: _Lines, minor: int) -> bool:
+def _has_host(lines: Lines, minor: int) -> bool:
     count = len(lines.get(b"host", []))
     if count > 1 or (count == 0 and minor == 1):
         raise malformed("A request needs exactly one Host header.")
     return count == 1
 
 
-def _single(lines: _Lines, name: bytes) -> bytes | None:
+def _single(lines: Lines, name: bytes) -> bytes | None:
     """A credential. Which of two would count is anybody's guess."""
     values = lines.get(name, [])
     if len(values) > 1:
@@ -169,6 +175,6 @@ def _single(lines: _Lines, name: bytes) -> bytes | None:
     return values[0] if values else None
 
 
-def _word(lines: _Lines, name: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
+def _word(lines: Lines, name: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
     values = lines.get(name, [])
     return values[0] if len(values) == 1 and pattern.fullmatch(values[0]) else None
