@@ -54,6 +54,19 @@ class EngineConnection:
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
 
+    def send(self, listener: Listener, pieces: list[bytes | memoryview]) -> None:
+        """A request; the listener hears what comes of it."""
+        self.listener = listener
+        if len(pieces) == 1:
+            self.transport.write(pieces[0])
+        else:
+            self.transport.writelines(pieces)
+
+    def drop(self) -> None:
+        """Close at once, and tell nobody."""
+        self.listener = None
+        self.transport.abort()
+
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -104,10 +104,8 @@ class Exchange:
 
     def _wait(self, refusal: Refusal) -> None:
         """Until an engine comes. Raises `refusal`, or another one, when that is not to be."""
-        place = self._place
-        if place is None:
-            place = Place(self._state, self, self._course, self._reply, self._record, self._model)
-            self._place = place
+        place = self._place or Place(self._state, self, self._course, self._reply, self._record, self._model)
+        self._place = place
         self._client.waits(place.take(refusal))
 
     # --- to the engine
@@ -191,13 +189,9 @@ class Exchange:
         lane = self._lane
         assert lane is not None
         self._engine = engine
-        engine.listener = self
         pieces, self._sent_bytes = to_engine(self._request, self._model, lane, engine.pod, self._record.request_id)
         self._record.sent = self._now
-        if len(pieces) == 1:
-            engine.transport.write(pieces[0])
-        else:
-            engine.transport.writelines(pieces)
+        engine.send(self, pieces)
         if self._paused:
             engine.transport.pause_reading()
         self._client.heard()
@@ -274,14 +268,12 @@ class Exchange:
         engine = self._engine
         self._now = self._state.clock()
         self._engine = None
-        if engine is not None:
-            engine.listener = None
-            if self._reply.reader.keep_alive:
-                if self._paused:
-                    engine.transport.resume_reading()
-                give_back(engine, self._now)
-            else:
-                engine.transport.abort()
+        if engine is not None and self._reply.reader.keep_alive:
+            if self._paused:
+                engine.transport.resume_reading()
+            give_back(engine, self._now)
+        elif engine is not None:
+            engine.drop()
         self._end(head.outcome)
         self._reply.end()
 
@@ -318,7 +310,6 @@ class Exchange:
         if dialing is not None:
             dialing.cancel()
         if engine is not None:
-            engine.listener = None
-            engine.transport.abort()
+            engine.drop()
         if lane is not None and pod is not None:
             lane.finished(pod)
