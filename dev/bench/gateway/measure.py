@@ -38,12 +38,17 @@ class Point:
     """Of bodies.Files."""
     connections: int
     streams: bool = False
+    rate: float = 0.0
+    """Requests a second; 0: as many as go."""
 
 
+EVEN = "even"
+"""Every contender has the same to do, and time to sleep in between."""
 POINTS = (
     Point("c1", "plain", 1),
     Point("c32", "plain", 32),
     Point("c128", "plain", 128),
+    Point(EVEN, "plain", 32, rate=5000),
     Point("paced", "paced", 64, streams=True),
     Point("unpaced", "unpaced", 64, streams=True),
 )
@@ -109,9 +114,10 @@ async def samples(field: Field, effort: Effort, console: Console) -> list[Sample
     found = []
     for number in range(effort.rounds):
         for contender, fresh in _turn(field.contenders, number):
-            if contender.slow and number > 1:
+            points = [point for point in _points(fresh) if not _skipped(contender, point, number)]
+            taken = [await _sample(field, contender, point, effort.seconds, fresh) for point in points]
+            if not taken:
                 continue
-            taken = [await _sample(field, contender, point, effort.seconds, fresh) for point in _points(fresh)]
             found += taken
             figures = "  ".join(f"{sample.point} {sample.micros:.1f}{'' if sample.whole else '!'}" for sample in taken)
             console.print(f"[dim]round {number + 1}/{effort.rounds}[/] {taken[0].name:24} {figures}", highlight=False)
@@ -129,12 +135,18 @@ def _points(fresh: bool) -> tuple[Point, ...]:
     return tuple(point for point in POINTS if not (fresh and point.streams))
 
 
+def _skipped(contender: Contender, point: Point, number: int) -> bool:
+    """What would take long and say little."""
+    return contender.slow and (number > 1 or point.rate > 0)
+
+
 async def _sample(field: Field, contender: Contender, point: Point, seconds: float, fresh: bool) -> Sample:
     path: Path = field.files.fresh if fresh else getattr(field.files, point.file)
     connections = min(point.connections, FEW) if contender.slow else point.connections
     await asyncio.sleep(SETTLE_SECONDS)
     before = contender.process.cpu_seconds()
-    outcome = await send(Load(path, connections, fresh_ids=fresh), contender.port, seconds, field.cores.others)
+    load = Load(path, connections, point.rate, fresh_ids=fresh)
+    outcome = await send(load, contender.port, seconds, field.cores.others)
     used = contender.process.cpu_seconds() - before
     return Sample(FRESH if fresh else contender.name, point.name, point.streams, used, outcome)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .contenders import OURS, Field
-from .measure import DIRECT, FRESH, Latency, Memory, Sample
+from .measure import DIRECT, EVEN, FRESH, Latency, Memory, Sample
 
 REQUESTS = ("c32", "c128")
 EVENTS = "paced"
@@ -27,6 +27,7 @@ def figures_of(
     names = list(dict.fromkeys(sample.name for sample in samples))
     requests = {name: spread(micros(samples, name, REQUESTS)) for name in names}
     events = {name: spread(found) for name in names if (found := micros(samples, name, (EVENTS,)))}
+    even = {name: spread(found) for name in names if (found := micros(samples, name, (EVEN,)))}
     added = added_p99(latencies)
     ours = next((one for one in memory if one.name == OURS), None)
     return {
@@ -35,7 +36,9 @@ def figures_of(
         "p99_added_ratio": ratios(added),
         "rss_mb": ours and ours.after_load / MB,
         "idle_connections_mb": ours and ours.idle / MB,
+        "request_cpu_ratio_even": ratios(even),
         "request_cpu_us": requests,
+        "request_cpu_us_even": even,
         "event_cpu_us": events,
         "event_cpu_unpaced_us": {n: spread(found) for n in names if (found := micros(samples, n, ("unpaced",)))},
         "request_cpu_us_by_connections": {
@@ -104,6 +107,11 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
     for name, version in figures["versions"].items():
         console.print(f"{name}: {version}", highlight=False)
     console.print(_table("CPU time a request, µs", figures, "request_cpu_us", "request_cpu_ratio", 1.0))
+    console.print(
+        _table(
+            "CPU time a request at 5,000 a second, µs", figures, "request_cpu_us_even", "request_cpu_ratio_even", 1.0
+        )
+    )
     console.print(_table("CPU time a server-sent event, µs", figures, "event_cpu_us", "event_cpu_ratio", 1.0))
     console.print(_table("p99 added at 1,000 requests/s, ms", figures, "p99_added_seconds", "p99_added_ratio", 1e3))
     memory = Table("", "MB after the load", "MB", "idle connections", title="Memory", title_justify="left")
