@@ -155,8 +155,12 @@ def _tell_body(seen: Figures) -> str:
         return f"refused with {seen['refused']}"
     if seen["verbatim"]:
         return "as it came"
-    told = [f"{what} {', '.join(seen[what])}" for what in ("lost", "added", "rewritten") if seen[what]]
+    told = [f"{what} {_listed(seen[what])}" for what in ("lost", "added", "rewritten") if seen[what]]
     return "; ".join([*told, *(["order changed"] if seen["reordered"] else [])]) or "spaces changed"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _counted(statuses: Sequence[int]) -> str:

@@ -140,17 +140,24 @@ def vllm_router(setting: Setting) -> Command:
     )
 
 
-def litellm(setting: Setting) -> Command:
-    """Its OpenAI provider for whatever name, on each engine: with each name listed it takes ten times longer.
+LITELLM_MODELS = 50
+"""With hundreds of names each request takes ten times longer, so more than these are one wildcard."""
 
-    Without a database and without a master key.
-    """
+
+def litellm(setting: Setting) -> Command:
+    """Its OpenAI provider for each name on each engine; without a database and without a master key."""
     root = ensure(LITELLM, setting.cache)
-    parameters = [{"model": "openai/*", "api_base": f"http://{one}/v1", "api_key": "none"} for one in setting.engines]
+    names = setting.models if len(setting.models) <= LITELLM_MODELS else ("*",)
+    models = [
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"openai/{name}", "api_base": f"http://{one}/v1", "api_key": "-"},
+        }
+        for name in names
+        for one in setting.engines
+    ]
     config = setting.folder / "litellm.yaml"
-    config.write_text(
-        yaml.safe_dump({"model_list": [{"model_name": "*", "litellm_params": one} for one in parameters]})
-    )
+    config.write_text(yaml.safe_dump({"model_list": models}))
     return Command.of(
         root / "bin/litellm",
         *("--config", str(config), "--host", "127.0.0.1", "--port", str(setting.port)),
