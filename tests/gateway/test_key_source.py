@@ -141,7 +141,7 @@ async def test_while_the_api_server_is_away_the_last_keys_stay() -> None:
     api, access = FakeApi(), Access(keys=True)
     api.put("Secret", secret("team-a", KeyHash.of(ONE)))
     server = TestServer(api.app("keys"), host="127.0.0.1")
-    await server.start_server()
+    await server.start_server(shutdown_timeout=0.1)  # a watch has no end that it could wait for
     async with Client(Server(f"http://127.0.0.1:{server.port}")) as client:
         source = KeySource(client, access, "keys", asyncio.get_running_loop().time, lambda: NOW)
         running = asyncio.create_task(source.run())
