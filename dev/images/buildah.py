@@ -52,11 +52,15 @@ def has(cache: Path, reference: str) -> bool:
 
 
 def forget_others(cache: Path, reference: str) -> None:
-    """Drop the tags of earlier images of the same repository; their steps stay cached as far as others use them."""
+    """Drop the tags of earlier images of the same repository; their steps stay cached as far as others use them.
+
+    Nothing is building now (`images.lock`), so a container that is there was left by a build that was killed.
+    """
     repository = reference.rpartition(":")[0]
     names = _run(cache, "images", "--format={{.Name}}:{{.Tag}}").split()
     former = [name for name in names if name.startswith(f"{repository}:") and name != reference]
     if former:
+        _run(cache, "rm", "--all")
         _run(cache, "rmi", *former)
 
 
