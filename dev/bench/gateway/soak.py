@@ -25,12 +25,13 @@ from rich.console import Console
 from dev.bench.figures import write_figures
 from dev.locks import alone
 from dev.steps import reported, step
+from tunefleet.api.names import ENGINE_PORT
 
 from . import objects, ours
 from .accounting import Account, Trend, account, trend
 from .coming_and_going import Fleet, Place, running
 from .control_plane import control_plane
-from .processes import allow_many_files, cores, folder, until
+from .processes import Running, allow_many_files, cores, folder, until
 from .traffic import Kind, Traffic
 
 ADDRESSES = ("127.0.3.1", "127.0.3.2", "127.0.3.3")
@@ -38,6 +39,8 @@ EVERYWHERE, CHANGING, ALONE, SLEEPING = range(20), range(20, 30), range(30, 36),
 """Numbers of adapters: on every engine, those of two versions, on the last engine only, and those that sleep."""
 TURN_SECONDS = 4.0
 SAMPLE_SECONDS = 2.0
+SETTLE_SECONDS = 3.0
+"""From the last answer to the last look."""
 GROWTH_MB = 4.0
 """Of memory after the warm-up; less is the allocator's noise."""
 JUDGED_MINUTES = 5.0
@@ -74,7 +77,11 @@ class Watched:
     """Seconds and bytes."""
     cpu_seconds: float = 0.0
     files_before: int = 0
+    """Without connections to engines, which are kept for the next request."""
     files_after: int = 0
+    engine_connections: int = 0
+    idle_connections: int = 0
+    """Those that the gateway knows of."""
 
 
 async def soak(minutes: float, code: Path) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def _put_objects(api: Any, tenants: Sequence[objects.Tenant]) -> None:
 
 async def _run(gateway: ours.Gateway, fleet: Fleet, traffic: Traffic, seconds: float) -> Watched:
     process, watched = gateway.process, Watched()
-    watched.files_before = process.open_files() - await _idle_engine_connections(gateway)
+    watched.files_before = _files(process)
     ends = time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         asking = group.create_task(traffic.run())
@@ -121,14 +128,15 @@ async def _run(gateway: ours.Gateway, fleet: Fleet, traffic: Traffic, seconds: f
         traffic.stopping = True
         await asking
     watched.cpu_seconds = process.cpu_seconds()
-    await asyncio.sleep(2)
-    watched.files_after = process.open_files() - await _idle_engine_connections(gateway)
+    await asyncio.sleep(SETTLE_SECONDS)
+    watched.files_after = _files(process)
+    watched.engine_connections = process.connections_to(ENGINE_PORT)
+    watched.idle_connections = sum(pod["idleConnections"] for pod in (await gateway.table())["pods"].values())
     return watched
 
 
-async def _idle_engine_connections(gateway: ours.Gateway) -> int:
-    """They are kept for the next request, and so are no leak."""
-    return sum(pod["idleConnections"] for pod in (await gateway.table())["pods"].values())
+def _files(process: Running) -> int:
+    return process.open_files() - process.connections_to(ENGINE_PORT)
 
 
 async def _written(gateway: ours.Gateway, lines: int) -> None:
@@ -181,6 +189,7 @@ def report(
         "metrics_and_trail": compared,
         "memory": memory and asdict(memory),
         "files": [watched.files_before, watched.files_after],
+        "engine_connections": [watched.engine_connections, watched.idle_connections],
         "cpu": watched.cpu_seconds / (minutes * 60),
         "samples_mb": [round(size / 1e6, 2) for _, size in watched.memory],
     }
@@ -198,6 +207,8 @@ def failures(
     told += [
         f"{name}: the metrics say {one:g}, the trail {two:g}" for name, (one, two) in compared.items() if one != two
     ]
+    if watched.engine_connections != watched.idle_connections:
+        told.append(f"{watched.engine_connections} connections to engines, {watched.idle_connections} known as idle")
     if watched.files_after > watched.files_before:
         told.append(f"{watched.files_after - watched.files_before} more files are open than before")
     if memory and minutes >= JUDGED_MINUTES and memory.last_mb - memory.first_mb > GROWTH_MB:
