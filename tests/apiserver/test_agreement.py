@@ -148,6 +148,7 @@ def keeping_the_rules(spec: Json) -> Json:
     if spec.get("parallelism", {}).get("tensor", "Auto") != "Auto":
         spec["parallelism"].pop("pipeline", None)
     _keep_rollout(spec.get("rollout", {}))
+    _keep_fallback(spec)
     if "extraArgs" in spec.get("engine", {}):
         spec["engine"]["extraArgs"] = [a for a in spec["engine"]["extraArgs"] if owned_flag(a) is None]
     return spec
@@ -160,6 +161,16 @@ def _keep_rollout(rollout: Json) -> None:
         rollout["steps"].sort(key=lambda step: step["weight"])
         for step in rollout["steps"]:
             step.setdefault("durationSeconds", 60)
+
+
+def _keep_fallback(spec: Json) -> None:
+    fallback = spec.get("fallback") or {}
+    if "external" in fallback:
+        fallback.pop("endpointRef", None)
+        if regions := spec.get("placement", {}).get("regions"):
+            fallback["external"]["region"] = regions[0]
+    elif "endpointRef" not in fallback:
+        spec.pop("fallback", None)
 
 
 def with_keys_apart(status: Json) -> Json:
