@@ -21,7 +21,7 @@ KILL_SECONDS = 10.0
 
 
 class NeverAnsweredError(Exception):
-    """A worker ended before it answered once: it would do so again."""
+    """A worker ended by itself before it answered once: it would do so again."""
 
 
 class Worker:
@@ -48,7 +48,7 @@ class Worker:
         while True:
             started = loop.time()
             status = await self._once()
-            if not self.answered:
+            if not self.answered and status >= 0:  # by a signal: whoever sent it, it was not the settings' fault
                 raise NeverAnsweredError(f"a worker ended with status {status} before it served")
             pause = FIRST_PAUSE if loop.time() - started >= LAST_PAUSE else pause
             log.error("worker %s ended with status %d; it starts again in %g s", self.socket.stem, status, pause)
