@@ -190,14 +190,28 @@ async def test_a_worker_that_cannot_start_ends_it_all(tmp_path: Path) -> None:
         await worker.run()
 
 
-async def test_a_worker_that_does_not_end_is_killed(tmp_path: Path) -> None:
-    worker = Worker(("/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", "sh"), tmp_path / "0.sock")
+async def test_a_worker_that_is_killed_before_it_answered_starts_again(tmp_path: Path) -> None:
+    worker = Worker(("/bin/sh", "-c", "kill -9 $$", "sh"), tmp_path / "0.sock")
     running = asyncio.create_task(worker.run())
-    while worker.pid is None:  # noqa: ASYNC110 - it has no event of its own
-        await asyncio.sleep(0)
+    while worker.starts < 2 and not running.done():  # noqa: ASYNC110 - it has no event of its own
+        await asyncio.sleep(0.01)
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await worker.end(1)
+
+
+async def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    deaf = tmp_path / "deaf"
+    script = f"trap '' TERM; : > '{deaf}'; while :; do sleep 0.1; done"
+    worker = Worker(("/bin/sh", "-c", script, "sh"), tmp_path / "0.sock")
+    running = asyncio.create_task(worker.run())
+    while not deaf.exists():  # noqa: ASYNC110 - a file of another process
+        await asyncio.sleep(0.01)
     pid = worker.pid
-    await asyncio.sleep(0.1)  # until the shell has set its trap
+    assert pid is not None
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await worker.end(0.2)
     assert not runs(pid)
+    assert any("is killed" in line for line in caplog.messages)
