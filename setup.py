@@ -28,6 +28,7 @@ HOT = (
     "engines",
     "exchange",
     "head_cache",
+    "header_lines",
     "health",
     "limits",
     "model_field",

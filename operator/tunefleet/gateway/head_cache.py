@@ -10,7 +10,8 @@ Heads with a name or a trace of their own for each request are remembered withou
 import re
 from typing import Final, final
 
-from .request_head import Lines, RequestHead, parse_head, split_head
+from .header_lines import Lines
+from .request_head import RequestHead, parse_head, split_head
 
 MAX_HEADS: Final = 2048
 """Heads that are remembered: one for each key and kind of client, about 2 KiB each."""

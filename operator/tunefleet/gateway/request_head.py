@@ -15,6 +15,7 @@ from typing import Final, final
 
 from .access import Tenant
 from .errors import Refusal, malformed
+from .header_lines import Lines, sift, tokens, without
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _METHOD: Final = rb"GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE"
@@ -37,9 +38,6 @@ _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 
-Lines = dict[bytes, list[bytes]]
-"""Values of the lines that mean something, by lower-case name."""
-
 
 @final
 class RequestHead:
@@ -47,7 +45,7 @@ class RequestHead:
 
     def __init__(self, method: str, target: bytes, minor: int, lines: Lines, kept: bytes) -> None:
         """`kept`: the lines that go on. Raises Refusal."""
-        connection = _tokens(lines[b"connection"]) if b"connection" in lines else frozenset()
+        connection = tokens(lines[b"connection"]) if b"connection" in lines else frozenset()
         self.method = method
         self.target = target
         """Path and query, as they came."""
@@ -55,7 +53,7 @@ class RequestHead:
         """The target without its query; percent-encoding is left alone."""
         self.minor = minor
         """HTTP/1.minor."""
-        self.kept = _without(kept, connection) if connection else kept
+        self.kept = without(kept, connection, _FORWARDED) if connection else kept
         """Lines for the engine, as they came: without hop-by-hop lines, credentials, lengths and x-request-id."""
         self.chunked = _chunked(lines, minor)
         self.keep_alive = minor == 1 and b"close" not in connection
@@ -103,34 +101,8 @@ def split_head(raw: bytes) -> tuple[str, bytes, int, Lines, bytes]:
         raise malformed("The request head is not well-formed HTTP/1.1.")
     method, target, minor, block = match.groups()
     lines: Lines = {}
-    kept = _sift(block, lines)
+    kept = sift(block, _MEANT, _FORWARDED, lines)
     return method.decode("ascii"), target, int(minor), lines, kept
-
-
-def _sift(block: bytes, lines: Lines) -> bytes:
-    """Collect the lines that mean something, by lower-case name; the block without those that stop here."""
-    kept, end = [], 0
-    for match in _MEANT.finditer(block):
-        name = match[1].lower()
-        lines.setdefault(name, []).append(match[2])
-        if name not in _FORWARDED:
-            kept.append(block[end : match.start()])
-            end = match.end()
-    kept.append(block[end:])
-    return b"".join(kept)
-
-
-def _tokens(values: list[bytes]) -> frozenset[bytes]:
-    return frozenset([t.strip(b" \t").lower() for value in values for t in value.split(b",")])
-
-
-def _without(kept: bytes, connection: frozenset[bytes]) -> bytes:
-    """The lines without those that Connection names as meant for this hop."""
-    named = connection - {b"", b"close", b"keep-alive"} - _FORWARDED
-    if not named:
-        return kept
-    pattern = b"|".join([re.escape(name) for name in sorted(named)])
-    return re.sub(rb"(?im)^(?:" + pattern + rb"):[^\r]*\r\n", b"", kept)
 
 
 def _content_length(lines: Lines) -> int:

@@ -7,6 +7,7 @@ import re
 from typing import Final, final
 
 from .errors import EngineProtocolError
+from .header_lines import Lines, sift, tokens, without
 
 MAX_HEADS: Final = 512
 """Heads that are remembered. The date makes a new one every second."""
@@ -32,16 +33,14 @@ _EVENT_STREAM: Final = b"text/event-stream"
 _BODILESS: Final = (204, 304)
 _FIRST_FINAL: Final = 200
 
-_Lines = dict[bytes, list[bytes]]
-
 
 @final
 class ResponseHead:
     """What a proxy must know of a response head, and the bytes that it passes on. Never changed, and shared."""
 
-    def __init__(self, status: int, minor: int, found: _Lines, start: bytes, rest: bytes) -> None:
+    def __init__(self, status: int, minor: int, found: Lines, start: bytes, rest: bytes) -> None:
         """`found`: the lines that mean something, by lower-case name. Raises EngineProtocolError."""
-        connection = _tokens(found.get(b"connection", []))
+        connection = tokens(found.get(b"connection", []))
         measured = b"content-length" in found
         self.status = status
         self.bodiless = status in _BODILESS
@@ -108,9 +107,9 @@ def parse_response_head(raw: bytes) -> tuple[ResponseHead, bytes]:
         raise EngineProtocolError("the head of the response is not well-formed HTTP/1.1")
     minor, reason, status, block = match.groups()
     status_line = b"HTTP/1.1 " + reason  # ours, whatever the engine speaks (RFC 9110 6.2)
-    found: _Lines = {}
-    lines = _sift(block, found)
-    lines = _without(lines, _tokens(found.get(b"connection", [])))
+    found: Lines = {}
+    lines = sift(block, _MEANT, _FORWARDED, found)
+    lines = without(lines, tokens(found.get(b"connection", [])), _FORWARDED)
     length = _LENGTH.search(lines)
     if len(found.get(b"content-length", [])) != (length is not None):
         raise EngineProtocolError("Content-Length is not one decimal number")
@@ -120,39 +119,13 @@ def parse_response_head(raw: bytes) -> tuple[ResponseHead, bytes]:
     return ResponseHead(int(status), int(minor), found, start, rest), length[1]
 
 
-def _sift(block: bytes, found: _Lines) -> bytes:
-    """Collect the lines that mean something, by lower-case name; the block without those that stop here."""
-    kept, end = [], 0
-    for match in _MEANT.finditer(block):
-        name = match[1].lower()
-        found.setdefault(name, []).append(match[2])
-        if name not in _FORWARDED:
-            kept.append(block[end : match.start()])
-            end = match.end()
-    kept.append(block[end:])
-    return b"".join(kept)
-
-
-def _tokens(values: list[bytes]) -> frozenset[bytes]:
-    return frozenset([t.strip(b" \t").lower() for value in values for t in value.split(b",")])
-
-
-def _without(lines: bytes, connection: frozenset[bytes]) -> bytes:
-    """The lines without those that Connection names as meant for this hop."""
-    named = connection - {b"", b"close", b"keep-alive"} - _FORWARDED
-    if not named:
-        return lines
-    pattern = b"|".join([re.escape(name) for name in sorted(named)])
-    return re.sub(rb"(?im)^(?:" + pattern + rb"):[^\r]*\r\n", b"", lines)
-
-
 def _seconds(values: list[bytes]) -> float:
     if not values:
         return -1.0
     return float(values[0]) if values[0].isdigit() else 1.0
 
 
-def _chunked(found: _Lines) -> bool:
+def _chunked(found: Lines) -> bool:
     values = found.get(b"transfer-encoding", [])
     if not values:
         return False
